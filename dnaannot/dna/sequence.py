@@ -1,0 +1,59 @@
+"""Bases as codes: A, C, G, T are 0 to 3, any other letter is N (4), a base inside a gap is GAP (5)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+A, C, G, T, N, GAP = range(6)
+
+_CODE_OF_BYTE = np.full(256, N, np.uint8)
+for _code, _letters in enumerate(("Aa", "Cc", "Gg", "TtUu")):
+    for _letter in _letters:
+        _CODE_OF_BYTE[ord(_letter)] = _code
+_LETTER_OF_CODE = np.frombuffer(b"ACGTNN", np.uint8)
+_COMPLEMENT = np.array([T, G, C, A, N, GAP], np.uint8)
+
+_AMINO_ACIDS = np.full((5, 5, 5), ord("X"), np.uint8)
+_STANDARD_CODE = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
+for _i, _amino_acid in enumerate(_STANDARD_CODE):
+    _tcag = (T, C, A, G)
+    _AMINO_ACIDS[_tcag[_i // 16], _tcag[_i // 4 % 4], _tcag[_i % 4]] = ord(_amino_acid)
+
+
+def encode(bases: bytes | np.ndarray) -> np.ndarray:
+    """Codes (L,) uint8 of ASCII bases; letter case is ignored, U is T, IUPAC letters are N."""
+    return _CODE_OF_BYTE[np.frombuffer(bases, np.uint8) if isinstance(bases, bytes) else bases]
+
+
+def decode(codes: np.ndarray) -> str:
+    """Upper-case letters of codes (L,); the inverse of `encode` on A, C, G, T and N."""
+    return _LETTER_OF_CODE[codes].tobytes().decode("ascii")
+
+
+def reverse_complement(codes: np.ndarray) -> np.ndarray:
+    """Codes (L,) of the other strand, read 5' to 3'."""
+    return _COMPLEMENT[codes[::-1]]
+
+
+def translate(codes: np.ndarray) -> str:
+    """Protein of codes (L,) read in frame 0 by the standard genetic code (NCBI table 1).
+
+    A codon with N gives X, a stop gives *, one or two bases left over are dropped.
+    """
+    codons = np.minimum(codes[: len(codes) // 3 * 3], N).reshape(-1, 3)
+    return _AMINO_ACIDS[codons[:, 0], codons[:, 1], codons[:, 2]].tobytes().decode("ascii")
+
+
+def runs(mask: np.ndarray) -> np.ndarray:
+    """Half-open intervals (R, 2) int64 of the runs of True in mask (L,)."""
+    steps = np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))
+    return np.stack((np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)), axis=1)
+
+
+def mark_gaps(codes: np.ndarray, min_gap: int) -> np.ndarray:
+    """Copy of codes (L,) in which runs of at least `min_gap` N are GAP."""
+    marked = codes.copy()
+    for start, end in runs(codes == N):
+        if end - start >= min_gap:
+            marked[start:end] = GAP
+    return marked

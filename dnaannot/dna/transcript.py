@@ -1,0 +1,197 @@
+"""Transcripts as values: the coding exons of one gene model, in 0-based half-open coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+
+from dnaannot.dna.grammar import (
+    ACCEPTOR,
+    CDS0,
+    DONOR,
+    INTERGENIC,
+    INTRON,
+    IS_CODING,
+    MINUS,
+    START,
+    STOP,
+)
+from dnaannot.dna.sequence import reverse_complement, runs
+
+
+class Strand(str, Enum):
+    """The strand that a gene lies on."""
+
+    PLUS = "+"
+    MINUS = "-"
+
+
+class Exon(NamedTuple):
+    """Coding part of an exon.
+
+    Attributes:
+        start, end: 0-based, half-open, on the plus strand whatever the gene's strand.
+        phase: bases to skip at the exon's 5' end (in the gene's direction) to reach a codon's
+            first base: 0, 1 or 2, as in GFF3.
+        score: posterior probability of exactly this exon, NaN where unknown.
+    """
+
+    start: int
+    end: int
+    phase: int
+    score: float = math.nan
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The CDS of one gene model, stop codon included.
+
+    Attributes:
+        sequence: name of the sequence it lies on.
+        strand: `Strand.PLUS` or `Strand.MINUS`.
+        exons: coding exons by ascending coordinate, at least one.
+        has_start: begins with its start codon (False: cut by a sequence end or a gap).
+        has_stop: ends with its stop codon (False: cut by a sequence end or a gap).
+        score: posterior probability of exactly this gene model, NaN where unknown.
+        name: transcript identifier, empty before one is given.
+        gene: identifier of its gene, empty before one is given.
+    """
+
+    sequence: str
+    strand: Strand
+    exons: tuple[Exon, ...]
+    has_start: bool = True
+    has_stop: bool = True
+    score: float = math.nan
+    name: str = ""
+    gene: str = ""
+
+    @property
+    def start(self) -> int:
+        """0-based first base of the CDS on the plus strand."""
+        return self.exons[0].start
+
+    @property
+    def end(self) -> int:
+        """End (exclusive) of the CDS on the plus strand."""
+        return self.exons[-1].end
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a sequence end or a gap cuts it."""
+        return not (self.has_start and self.has_stop)
+
+    @property
+    def introns(self) -> tuple[tuple[int, int], ...]:
+        """Half-open intervals between consecutive exons, ascending."""
+        return tuple(
+            (left.end, right.start)
+            for left, right in zip(self.exons, self.exons[1:], strict=False)
+        )
+
+    def cds(self, codes: np.ndarray) -> np.ndarray:
+        """Codes of its coding sequence, 5' to 3', from the codes (L,) of its whole sequence."""
+        spliced = np.concatenate([codes[exon.start : exon.end] for exon in self.exons])
+        return reverse_complement(spliced) if self.strand is Strand.MINUS else spliced
+
+
+def with_phases(intervals: list[tuple[int, int]], strand: Strand, first_phase: int = 0) -> tuple[Exon, ...]:
+    """Exons of ascending half-open intervals, phases counted from the 5' end.
+
+    Args:
+        first_phase: phase of the exon at the 5' end, other than 0 only in a partial gene.
+    """
+    ordered = intervals if strand is Strand.PLUS else intervals[::-1]
+    exons, phase = [], first_phase
+    for start, end in ordered:
+        exons.append(Exon(start, end, phase))
+        phase = (phase - (end - start)) % 3
+    return tuple(exons if strand is Strand.PLUS else exons[::-1])
+
+
+def write_labels(transcript: Transcript, labels: np.ndarray) -> None:
+    """Set the labels of `transcript` in `labels` (L,) of its whole sequence."""
+    minus = MINUS if transcript.strand is Strand.MINUS else 0
+    for exon in transcript.exons:
+        offset = (-exon.phase) % 3
+        positions = (np.arange(exon.end - exon.start) + offset) % 3
+        if minus:
+            positions = positions[::-1]
+        labels[exon.start : exon.end] = CDS0 + positions + minus
+    five_prime, three_prime = transcript.start, transcript.end - 1
+    if minus:
+        five_prime, three_prime = three_prime, five_prime
+    if transcript.has_start:
+        labels[five_prime] = START + minus
+    if transcript.has_stop:
+        labels[three_prime] = STOP + minus
+    for start, end in transcript.introns:
+        labels[start:end] = INTRON + minus
+        labels[start], labels[end - 1] = (
+            (ACCEPTOR + minus, DONOR + minus) if minus else (DONOR, ACCEPTOR)
+        )
+
+
+def read_transcript(labels: np.ndarray, sequence: str, offset: int = 0) -> Transcript | None:
+    """The transcript spelled by labels (L,) that hold one gene and nothing intergenic.
+
+    Args:
+        labels: consecutive labels of one gene, `offset` being the coordinate of the first.
+        sequence: name of the sequence.
+        offset: 0-based coordinate of `labels[0]`.
+
+    Returns:
+        The transcript, None where the gene has no coding base (an intron cut at both ends).
+    """
+    strand = Strand.MINUS if labels[0] > MINUS else Strand.PLUS
+    minus = MINUS if strand is Strand.MINUS else 0
+    intervals = runs(IS_CODING[labels])
+    if not len(intervals):
+        return None
+    exons = [(int(start) + offset, int(end) + offset) for start, end in intervals]
+    first, last = int(intervals[0, 0]), int(intervals[-1, 1]) - 1
+    five_prime, three_prime = (last, first) if minus else (first, last)
+    has_start = bool(labels[five_prime] == START + minus)
+    position = 0 if has_start else int(labels[five_prime]) - minus - CDS0
+    return Transcript(
+        sequence,
+        strand,
+        with_phases(exons, strand, first_phase=(-position) % 3),
+        has_start=has_start,
+        has_stop=bool(labels[three_prime] == STOP + minus),
+    )
+
+
+def read_transcripts(chunks: Iterable[np.ndarray], sequence: str) -> Iterator[Transcript]:
+    """Transcripts spelled by consecutive chunks of a sequence's label path, in order.
+
+    Args:
+        chunks: labels (L_i,) uint8 that together are the path of one sequence.
+    """
+    pending: list[np.ndarray] = []
+    gene_start = position = 0
+    for chunk in chunks:
+        cursor = 0
+        for start, end in (*runs(chunk != INTERGENIC), (len(chunk), len(chunk))):
+            if pending and start > cursor:
+                yield from _read_pending(pending, sequence, gene_start)
+                pending = []
+            if end > start:
+                if not pending:
+                    gene_start = position + int(start)
+                pending.append(chunk[start:end])
+            cursor = end
+        position += len(chunk)
+    if pending:
+        yield from _read_pending(pending, sequence, gene_start)
+
+
+def _read_pending(pending: list[np.ndarray], sequence: str, start: int) -> Iterator[Transcript]:
+    transcript = read_transcript(np.concatenate(pending), sequence, start)
+    if transcript is not None:
+        yield transcript

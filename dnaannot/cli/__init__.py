@@ -1,0 +1,147 @@
+"""The command line: a group that imports a command only when that command is called."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from dnaannot import __version__
+from dnaannot.errors import DnaannotError
+
+COMMANDS: dict[str, str] = {
+    "genes": "Predict protein-coding genes in genome sequences.",
+    "train": "Train a model on your own genomes and annotations.",
+    "evaluate": "Compare predictions with a reference.",
+    "models": "List the bundled models and show what they were trained on.",
+}
+"""Help line of each command; the command `NAME` is `dnaannot.cli.NAME.NAME`."""
+
+INTERRUPTED = 130
+TERMINATED = 143
+BROKEN_PIPE = 141
+
+
+@dataclass
+class Settings:
+    """What was said before the command's name."""
+
+    debug: bool = False
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules, imported when called and not for `--help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"dnaannot.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dnaannot", message="%(prog)s %(version)s")
+@click.option(
+    "--debug",
+    is_flag=True,
+    envvar="DNAANNOT_DEBUG",
+    help="Show a traceback when something fails (also: DNAANNOT_DEBUG=1).",
+)
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    r"""Find genes in DNA: complete, valid gene models from sequence alone.
+
+    \b
+    dnaannot genes genome.fa -o genes.gff3
+    dnaannot COMMAND --help
+    """
+    ctx.ensure_object(Settings).debug = debug
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status.
+
+    The status is 0 after success, 1 where a file or its content is at fault, 2 where the
+    command line is, 130 after Ctrl-C; a message on stderr says why.
+
+    Args:
+        arguments: what follows the program's name; those of the process by default.
+    """
+    settings = Settings()
+    signal.signal(signal.SIGTERM, _terminate)
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            # what libraries warn their callers of is noise to a user
+            warnings.simplefilter("ignore")
+        try:
+            given = sys.argv[1:] if arguments is None else list(arguments)
+            with cli.make_context("dnaannot", given, obj=settings) as ctx:
+                cli.invoke(ctx)
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            sys.exit(_report(error, settings.debug))
+    sys.exit(0)
+
+
+def _report(error: BaseException, debug: bool) -> int:
+    """Say on stderr what went wrong and return the exit status."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return _say("interrupted", INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        return _drop_output()
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, DnaannotError):
+        return _say(str(error), 1)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return _say(f"{place}{error.strerror}", 1)
+    if isinstance(error, MemoryError):
+        return _say("not enough memory. A smaller --window or --batch-size needs less.", 1)
+    return _say(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "This is a bug in dnaannot, not in your data. Please report it together with the "
+        "command line,\nthe output of `dnaannot --version` and the traceback that "
+        "DNAANNOT_DEBUG=1 prints.",
+        1,
+    )
+
+
+def _say(message: str, status: int) -> int:
+    click.echo(f"dnaannot: {message}", err=True)
+    return status
+
+
+def _drop_output() -> int:
+    """Let the interpreter close a stdout that nobody reads any more without complaint."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """Leave through `finally` blocks, so that no partial output stays behind."""
+    sys.exit(TERMINATED)

@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmg]?)(?:bp?)?", re.IGNORECASE)
+_FACTOR = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+class BasePairs(click.ParamType):
+    """A length in bases, as a number or with a suffix: 20000, 20k, 20kb, 1.5M."""
+
+    name = "BP"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(value.strip())
+        bases = float(match[1]) * _FACTOR[match[2].lower()] if match else 0.0
+        if bases < 1 or bases != int(bases):
+            self.fail(
+                f"'{value}' is no length in bases; write for example 20000 or 20k.", param, ctx
+            )
+        return int(bases)
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use, which can be fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto takes a GPU where there is one.",
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=available_cpus,
+    show_default="all available CPUs",
+    help="CPU threads.",
+)
+window_option = click.option(
+    "--window",
+    type=BasePairs(),
+    help="Bases scored at a time; changes memory and speed, never the result.  "
+    "[default: by device]",
+)
+batch_size_option = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Windows scored together; changes memory and speed, never the result.  "
+    "[default: by device]",
+)
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors."
+)
+
+
+def compute_options(command: Command) -> Command:
+    """Add --device, --threads, --window, --batch-size and --quiet, in this order."""
+    for option in (quiet_option, batch_size_option, window_option, threads_option, device_option):
+        command = option(command)
+    return command

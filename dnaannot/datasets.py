@@ -1,0 +1,303 @@
+"""Labelled genomes as arrays, and the windows that training draws from them.
+
+A window is a pure function of (seed, step): the order of the data does not depend on workers
+and a resumed run sees what an undisturbed one would have seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from dnaannot.dna.grammar import (
+    INTERGENIC,
+    LABELS,
+    UNKNOWN,
+    Grammar,
+    position_words,
+    reverse_complement_labels,
+)
+from dnaannot.dna.sequence import GAP, A, C, G, N, T, reverse_complement
+from dnaannot.dna.transcript import Strand, Transcript, write_labels
+
+ANY_LABEL = np.uint32((1 << len(LABELS)) - 1)
+SPLIT_MARGIN = 10_000
+
+
+@dataclass(frozen=True)
+class LabelledSequence:
+    """A sequence with the label of each base.
+
+    Attributes:
+        name: its name.
+        codes: (L,) uint8 bases, gaps marked.
+        labels: (L,) uint8, `UNKNOWN` where a base takes no part in the loss.
+        genes: (R, 2) int64 half-open spans of the genes that gave the labels.
+    """
+
+    name: str
+    codes: np.ndarray
+    labels: np.ndarray
+    genes: np.ndarray
+
+
+@dataclass
+class LabelReport:
+    """What became of the genes of an annotation.
+
+    Attributes:
+        genes: genes seen.
+        used: genes whose representative transcript became labels.
+        rejected: genes left out of the loss, by reason.
+        overlapping: used genes that overlap another used gene's span.
+    """
+
+    genes: int = 0
+    used: int = 0
+    overlapping: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+def refusal(transcript: Transcript, codes: np.ndarray, grammar: Grammar) -> str | None:
+    """Why the grammar cannot spell a complete transcript, None if it can.
+
+    Args:
+        codes: (L,) codes of its whole sequence, gaps marked.
+    """
+    if transcript.start < 0 or transcript.end > len(codes):
+        return "outside the sequence"
+    lengths = [exon.end - exon.start for exon in transcript.exons]
+    if sum(lengths) % 3:
+        return "CDS length not a multiple of 3"
+    if min(b - a for a, b in transcript.introns or [(0, 1 << 30)]) < grammar.min_intron:
+        return f"intron under {grammar.min_intron} bases"
+    cds = transcript.cds(codes)
+    if (cds == GAP).any():
+        return "CDS in a gap"
+    codons = cds.reshape(-1, 3)
+    if len(codons) < 2 or tuple(codons[0]) != (A, T, G):
+        return "no start codon"
+    stops = (codons[:, 0] == T) & (
+        ((codons[:, 1] == A) & ((codons[:, 2] == A) | (codons[:, 2] == G)))
+        | ((codons[:, 1] == G) & (codons[:, 2] == A))
+    )
+    if not stops[-1]:
+        return "no stop codon"
+    if stops[:-1].any():
+        return "in-frame stop codon"
+    ends = lengths if transcript.strand is Strand.PLUS else lengths[::-1]
+    if ends[0] < 3 or ends[-1] < 3:
+        return "intron in the start or stop codon"
+    for start, end in transcript.introns:
+        first, last = codes[start : start + 2], codes[end - 2 : end]
+        if transcript.strand is Strand.MINUS:
+            first, last = reverse_complement(last), reverse_complement(first)
+        if first[0] != G or first[1] not in (T, C) or tuple(last) != (A, G):
+            return "splice sites other than GT-AG and GC-AG"
+    return None
+
+
+def representative(transcripts: Sequence[Transcript], preferred: Iterable[str] = ()) -> Transcript:
+    """The transcript that stands for a gene: a preferred one, else that with the longest CDS."""
+    names = set(preferred)
+    candidates = [t for t in transcripts if t.name in names] or list(transcripts)
+    return max(candidates, key=lambda t: sum(e.end - e.start for e in t.exons))
+
+
+def label_sequence(
+    name: str,
+    codes: np.ndarray,
+    transcripts: Sequence[Transcript],
+    grammar: Grammar,
+    preferred: Iterable[str] = (),
+    report: LabelReport | None = None,
+) -> LabelledSequence:
+    """Labels of one sequence from its annotated coding transcripts.
+
+    One transcript represents each gene: among those that the grammar can spell, a preferred
+    one or else the one with the longest CDS. Left out of the loss (`UNKNOWN`) are the spans of
+    genes with no such transcript, bases that another transcript of the gene labels otherwise,
+    and bases where the spans of two representatives overlap.
+
+    Args:
+        codes: (L,) codes, gaps marked.
+        transcripts: the sequence's transcripts, `gene` and `name` set.
+        preferred: names of transcripts to prefer as representatives.
+        report: updated with what became of each gene.
+    """
+    report = report if report is not None else LabelReport()
+    preferred = set(preferred)
+    genes: dict[str, list[Transcript]] = defaultdict(list)
+    for transcript in transcripts:
+        genes[transcript.gene or transcript.name].append(transcript)
+    labels = np.full(len(codes), INTERGENIC, np.uint8)
+    unknown = np.zeros(len(codes), bool)
+    spans: list[tuple[int, int]] = []
+    depth = np.zeros(len(codes) + 1, np.int32)
+    for isoforms in genes.values():
+        report.genes += 1
+        reasons = {t.name: refusal(t, codes, grammar) for t in isoforms}
+        usable = [t for t in isoforms if reasons[t.name] is None]
+        start = max(0, min(t.start for t in isoforms))
+        end = min(len(codes), max(t.end for t in isoforms))
+        if not usable:
+            chosen = representative(isoforms, preferred)
+            report.rejected[reasons[chosen.name] or ""] += 1
+            unknown[start:end] = True
+            continue
+        report.used += 1
+        chosen = representative(usable, preferred)
+        write_labels(chosen, labels)
+        unknown[start:end] |= _disagreement(chosen, isoforms, start, end)
+        spans.append((chosen.start, chosen.end))
+        depth[chosen.start] += 1
+        depth[chosen.end] -= 1
+    overlap = np.cumsum(depth[:-1]) > 1
+    report.overlapping += sum(bool(overlap[start:end].any()) for start, end in spans)
+    labels[unknown | overlap] = UNKNOWN
+    array = np.array(sorted(spans), np.int64).reshape(-1, 2)
+    return LabelledSequence(name, codes, labels, array)
+
+
+def _disagreement(
+    chosen: Transcript, isoforms: Sequence[Transcript], start: int, end: int
+) -> np.ndarray:
+    """(end - start,) bool: some isoform labels the base otherwise than the chosen one."""
+    own = _local_labels(chosen, start, end)
+    differs = np.zeros(end - start, bool)
+    for other in isoforms:
+        if other.exons != chosen.exons:
+            differs |= _local_labels(other, start, end) != own
+    return differs
+
+
+def _local_labels(transcript: Transcript, start: int, end: int) -> np.ndarray:
+    labels = np.full(end - start, INTERGENIC, np.uint8)
+    exons = tuple(
+        exon._replace(start=exon.start - start, end=min(exon.end, end) - start)
+        for exon in transcript.exons
+        if exon.start < end
+    )
+    write_labels(Transcript(transcript.sequence, transcript.strand, exons), labels)
+    return labels
+
+
+class Batch(NamedTuple):
+    """Windows of equal length.
+
+    Attributes:
+        tokens: (B, L) uint8 encoder tokens.
+        labels: (B, L) uint8, `UNKNOWN` where not known.
+        words: (B, L) uint32 position words for the grammar.
+        allowed: (B, L) uint32, bit k set where label k is compatible with what is known.
+    """
+
+    tokens: np.ndarray
+    labels: np.ndarray
+    words: np.ndarray
+    allowed: np.ndarray
+
+
+@dataclass(frozen=True)
+class Region:
+    """A stretch of a labelled sequence that training may draw from, half-open."""
+
+    sequence: LabelledSequence
+    start: int
+    end: int
+    weight: float = 1.0
+
+
+class WindowSampler:
+    """Draws training windows from regions.
+
+    A share of the windows is placed around a gene, the rest uniformly; half of all are
+    reverse-complemented. Regions are drawn by weight times length.
+
+    Args:
+        regions: where windows may lie; one shorter than a window is padded.
+        window: bases a window, a multiple of the encoder's stride.
+        genic_share: share of the windows that contain part of a gene for sure.
+        seed: of the data order.
+    """
+
+    def __init__(
+        self, regions: Sequence[Region], window: int, genic_share: float = 0.5, seed: int = 0
+    ) -> None:
+        self.regions, self.window = list(regions), window
+        self.genic_share, self.seed = genic_share, seed
+        mass = np.array([region.weight * (region.end - region.start) for region in self.regions])
+        self._probability = mass / mass.sum()
+        self._genes = [_inside(region) for region in self.regions]
+
+    def batch(self, step: int, size: int) -> Batch:
+        """The windows of one training step, the same whenever they are asked for."""
+        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, step]))
+        windows = [self._draw(random) for _ in range(size)]
+        return Batch(*(np.stack(column) for column in zip(*windows, strict=True)))
+
+    def _draw(self, random: np.random.Generator) -> tuple[np.ndarray, ...]:
+        choice = int(random.choice(len(self.regions), p=self._probability))
+        region, genes = self.regions[choice], self._genes[choice]
+        low, high = region.start, max(region.start, region.end - self.window)
+        if len(genes) and random.random() < self.genic_share:
+            gene_start, gene_end = genes[random.integers(len(genes))]
+            anchor = int(random.integers(gene_start, gene_end))
+            start = anchor - int(random.integers(self.window))
+        else:
+            start = int(random.integers(low, high + 1))
+        start = min(max(start, low), high)
+        return window_arrays(region, start, self.window, flip=random.random() < 0.5)
+
+
+def _inside(region: Region) -> np.ndarray:
+    genes = region.sequence.genes
+    kept = (genes[:, 0] >= region.start) & (genes[:, 1] <= region.end)
+    return genes[kept]
+
+
+def window_arrays(region: Region, start: int, window: int, flip: bool) -> tuple[np.ndarray, ...]:
+    """Tokens, labels, words and allowed labels (window,) of one window of a region.
+
+    Sequence rules at the window's ends look at the true neighbours. Bases past the region are
+    padding of unknown label.
+    """
+    codes, labels = region.sequence.codes, region.sequence.labels
+    end = min(start + window, region.end)
+    kept = end - start
+    flank = 3
+    low, high = max(0, start - flank), min(len(codes), end + flank)
+    left = start - low
+    neighbourhood, own = codes[low:high], labels[start:end]
+    if flip:
+        neighbourhood, own = reverse_complement(neighbourhood), reverse_complement_labels(own)
+        left = high - end
+    tokens = np.full(window, 6, np.uint8)
+    tokens[:kept] = np.minimum(neighbourhood[left : left + kept], N)
+    padded_labels = np.full(window, UNKNOWN, np.uint8)
+    padded_labels[:kept] = own
+    words = np.zeros(window, np.uint32)
+    words[:kept] = position_words(neighbourhood)[left : left + kept]
+    words[kept:] = 1
+    known = padded_labels != UNKNOWN
+    bits = np.uint32(1) << np.where(known, padded_labels, 0).astype(np.uint32)
+    return tokens, padded_labels, words, np.where(known, bits, ANY_LABEL).astype(np.uint32)
+
+
+def split_region(
+    sequence: LabelledSequence, start: int, end: int, margin: int = SPLIT_MARGIN
+) -> Region:
+    """The region [start, end) of a sequence, kept `margin` bases off an inner border.
+
+    Genes that straddle the border are made unknown, so that they belong to neither side.
+    """
+    low = start + margin if start > 0 else 0
+    high = end - margin if end < len(sequence.codes) else end
+    for gene_start, gene_end in sequence.genes:
+        if gene_start < low < gene_end or gene_start < high < gene_end:
+            sequence.labels[gene_start:gene_end] = UNKNOWN
+    return Region(sequence, low, high)

@@ -1,0 +1,204 @@
+"""One trainer for every objective: steps, schedule, checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from dnaannot.errors import DataError, ModelError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a run proceeds.
+
+    Attributes:
+        steps: optimizer steps in all.
+        learning_rate: peak rate.
+        warmup: steps of linear warm-up.
+        final_share: share of the peak rate at the end of the cosine decay.
+        weight_decay: of AdamW, on matrices and kernels only.
+        clip: gradient norm above which gradients are scaled down.
+        validate_every: steps between validations (and best-checkpoint decisions).
+        save_seconds: least time between two saves of the resume state.
+        patience: validations without improvement before stopping, 0 for never.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    final_share: float = 0.02
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    validate_every: int = 500
+    save_seconds: float = 120.0
+    patience: int = 0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a 0-based step."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return self.learning_rate * (self.final_share + (1 - self.final_share) * cosine)
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        step: steps done.
+        best: best validation score so far.
+        stale: validations since then.
+        history: one dict for each validation.
+    """
+
+    step: int = 0
+    best: float = -math.inf
+    stale: int = 0
+    history: list[dict[str, float]] | None = None
+
+
+class Trainer:
+    """Trains a module by a loss that is a function of the step.
+
+    Args:
+        module: trained in place.
+        loss_of_step: (module, step) -> scalar loss of that step's batch.
+        validate: module -> metrics; `score` among them is maximised.
+        save_best: called with the metrics when `score` improves.
+        schedule: how the run proceeds.
+        state_path: resume state (module, optimizer, position), None for no resume.
+        on_step: called after each step with (step, steps, loss).
+        fingerprint: facts that a resumed run must share with the one that wrote the state.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss_of_step: Callable[[nn.Module, int], Tensor],
+        validate: Callable[[nn.Module], dict[str, float]],
+        save_best: Callable[[dict[str, float]], None],
+        schedule: Schedule,
+        state_path: Path | None = None,
+        on_step: Callable[[int, int, float], None] = lambda *_: None,
+        fingerprint: dict[str, Any] | None = None,
+    ) -> None:
+        self.module, self.loss_of_step, self.validate = module, loss_of_step, validate
+        self.save_best, self.schedule, self.state_path = save_best, schedule, state_path
+        self.on_step = on_step
+        self.fingerprint = {"schedule": asdict(schedule), **(fingerprint or {})}
+        self.progress = Progress(history=[])
+        decayed = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
+        plain = [p for p in module.parameters() if p.ndim <= 1 and p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": schedule.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=schedule.learning_rate,
+            betas=(0.9, 0.98),
+        )
+
+    def run(self) -> Progress:
+        """Train from where `progress` stands to the end.
+
+        Raises:
+            DataError: if the loss stops being a number.
+        """
+        saved = time.monotonic()
+        while self.progress.step < self.schedule.steps:
+            loss = self._step(self.progress.step)
+            self.progress.step += 1
+            self.on_step(self.progress.step, self.schedule.steps, loss)
+            due = self.progress.step % self.schedule.validate_every == 0
+            if due or self.progress.step == self.schedule.steps:
+                self._validated()
+                if 0 < self.schedule.patience <= self.progress.stale:
+                    break
+            if self.state_path and (due or time.monotonic() - saved > self.schedule.save_seconds):
+                self.save_state(self.state_path)
+                saved = time.monotonic()
+        if self.state_path:
+            self.save_state(self.state_path)
+        return self.progress
+
+    def _step(self, step: int) -> float:
+        self.module.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss_of_step(self.module, step)
+        if not math.isfinite(loss.item()):
+            raise DataError(
+                f"the loss of step {step + 1} is not a number.",
+                remedy="Resume from the last state with a lower --learning-rate.",
+            )
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip)
+        self.optimizer.step()
+        return loss.item()
+
+    def _validated(self) -> None:
+        self.module.eval()
+        metrics = {"step": self.progress.step, **self.validate(self.module)}
+        assert self.progress.history is not None
+        self.progress.history.append(metrics)
+        if metrics["score"] > self.progress.best:
+            self.progress.best, self.progress.stale = metrics["score"], 0
+            self.save_best(metrics)
+        else:
+            self.progress.stale += 1
+
+    def save_state(self, path: Path) -> None:
+        """Write the resume state, whole or not at all."""
+        tensors = {f"module.{k}": v.detach().cpu() for k, v in self.module.state_dict().items()}
+        for name, parameter in self.module.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
+        facts = {"progress": asdict(self.progress), "fingerprint": self.fingerprint}
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_bytes(save(tensors, metadata={"training": json.dumps(facts)}))
+        temporary.replace(path)
+
+    def load_state(self, path: Path) -> None:
+        """Continue where the state at `path` stands.
+
+        Raises:
+            ModelError: if it belongs to a run of other settings or another model.
+        """
+        with safe_open(str(path), framework="pt") as file:
+            facts = json.loads(file.metadata()["training"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if facts["fingerprint"] != json.loads(json.dumps(self.fingerprint)):
+            raise ModelError(
+                "belongs to a run with other settings or data.",
+                path=path,
+                remedy="Resume with the command that began it, or begin anew without --resume.",
+            )
+        prefix = "module."
+        self.module.load_state_dict(
+            {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        for name, parameter in self.module.named_parameters():
+            state = {
+                key: tensors[f"optimizer.{key}.{name}"].to(
+                    parameter.device if key != "step" else "cpu"
+                )
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"optimizer.{key}.{name}" in tensors
+            }
+            if state:
+                self.optimizer.state[parameter] = state
+        self.progress = Progress(**facts["progress"])

@@ -1,0 +1,137 @@
+"""The nine labels of BEND (Marin et al. 2024) of gene models, and their multiclass MCC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.errors import DataError
+from dnaannot.evaluate.intervals import Regions
+
+CDS, DONOR, INTRON, ACCEPTOR = range(4)
+MINUS = 4
+"""Plus-strand labels, and what is added on the minus strand."""
+OTHER = 8
+_BLOCK_BASES = 1 << 20
+
+
+def bend_labels(transcripts: Iterable[Transcript], length: int) -> np.ndarray:
+    """Labels (length,) uint8 of a sequence that holds `transcripts`.
+
+    A coding base is CDS, the first base of an intron (the G of GT) donor, its last (the G of
+    AG) acceptor, the others intron; the stop codon, UTRs and all else are OTHER. Where
+    transcripts overlap, a base takes the first of CDS or stop codon, splice site, intron that
+    one of them gives it; between two of the same kind the longer CDS wins, then the leftmost
+    transcript. Pass one transcript per gene.
+
+    Raises:
+        DataError: a transcript lies beyond the sequence.
+    """
+    labels = np.full(length, OTHER, np.uint8)
+    winners_last = sorted(transcripts, key=_importance)
+    for transcript in winners_last:
+        if transcript.end > length:
+            raise DataError(
+                f"transcript '{transcript.name}' ends at base {transcript.end:,} of "
+                f"'{transcript.sequence}', which has {length:,}.",
+                remedy="Are the annotation and the genome of the same assembly?",
+            )
+    for write in (_write_introns, _write_splice_sites, _write_exons):
+        for transcript in winners_last:
+            write(transcript, labels, MINUS if transcript.strand is Strand.MINUS else 0)
+    return labels
+
+
+def _importance(transcript: Transcript) -> tuple[int, int]:
+    return sum(exon.end - exon.start for exon in transcript.exons), -transcript.start
+
+
+def _write_introns(transcript: Transcript, labels: np.ndarray, minus: int) -> None:
+    for start, end in transcript.introns:
+        labels[start:end] = INTRON + minus
+
+
+def _write_splice_sites(transcript: Transcript, labels: np.ndarray, minus: int) -> None:
+    left, right = (ACCEPTOR, DONOR) if minus else (DONOR, ACCEPTOR)
+    for start, end in transcript.introns:
+        labels[start], labels[end - 1] = left + minus, right + minus
+
+
+def _write_exons(transcript: Transcript, labels: np.ndarray, minus: int) -> None:
+    for exon in transcript.exons:
+        labels[exon.start : exon.end] = CDS + minus
+    left_of_stop = 3 if transcript.has_stop else 0
+    for exon in transcript.exons if minus else transcript.exons[::-1]:
+        taken = min(left_of_stop, exon.end - exon.start)
+        stop = slice(exon.start, exon.start + taken) if minus else slice(exon.end - taken, exon.end)
+        labels[stop] = OTHER
+        left_of_stop -= taken
+
+
+def confusion(
+    predicted: Iterable[Transcript],
+    reference: Iterable[Transcript],
+    lengths: Mapping[str, int],
+    regions: Regions | None = None,
+) -> np.ndarray:
+    """Bases (9, 9) int64 by label in the reference (row) and in the prediction (column).
+
+    Args:
+        predicted, reference: one transcript per gene.
+        lengths: bases of every sequence that counts; those without genes count too.
+        regions: the bases that count, all by default.
+
+    Raises:
+        DataError: a transcript lies beyond its sequence or on one that `lengths` lacks.
+    """
+    ours, theirs = _by_sequence(predicted), _by_sequence(reference)
+    for sequence in (ours.keys() | theirs.keys()) - lengths.keys():
+        raise DataError(
+            f"genes lie on '{sequence}', which the genome does not hold.",
+            remedy="Give the genome that both annotations were made on.",
+        )
+    counts = np.zeros((9, 9), np.int64)
+    for sequence, length in lengths.items():
+        spans = np.array([[0, length]], np.int64)
+        if regions is not None:
+            spans = regions.clip(sequence, spans)
+        if sequence not in ours and sequence not in theirs:
+            counts[OTHER, OTHER] += int((spans[:, 1] - spans[:, 0]).sum())
+        elif len(spans):
+            columns = bend_labels(ours.get(sequence, ()), length)
+            rows = bend_labels(theirs.get(sequence, ()), length)
+            counts += _count(rows, columns, spans)
+    return counts
+
+
+def _by_sequence(transcripts: Iterable[Transcript]) -> dict[str, list[Transcript]]:
+    groups: dict[str, list[Transcript]] = {}
+    for each in transcripts:
+        groups.setdefault(each.sequence, []).append(each)
+    return groups
+
+
+def _count(rows: np.ndarray, columns: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    counts = np.zeros(81, np.int64)
+    for first, last in spans.tolist():
+        for start in range(first, last, _BLOCK_BASES):
+            block = slice(start, min(start + _BLOCK_BASES, last))
+            counts += np.bincount(rows[block] * np.uint8(9) + columns[block], minlength=81)
+    return counts.reshape(9, 9)
+
+
+def matthews(counts: np.ndarray) -> float:
+    """Multiclass Matthews correlation (Gorodkin 2004) of a confusion matrix (K, K).
+
+    Equals `sklearn.metrics.matthews_corrcoef` of the labels counted, 0 where one side has a
+    single label.
+    """
+    # Python integers: the squares of the bases of a large genome pass 64 bits
+    total, correct = int(counts.sum()), int(np.trace(counts))
+    rows, columns = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
+    covariance = correct * total - sum(r * c for r, c in zip(rows, columns, strict=True))
+    spread = (total**2 - sum(r * r for r in rows)) * (total**2 - sum(c * c for c in columns))
+    return covariance / math.sqrt(spread) if spread else 0.0

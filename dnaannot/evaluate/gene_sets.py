@@ -1,0 +1,176 @@
+"""Transcripts as sets of genes: their genes, one transcript for each, what one path can hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.errors import DataError
+from dnaannot.evaluate.intervals import Regions
+
+GeneKey = tuple[str, Strand, str]
+
+
+def gene_key(transcript: Transcript) -> GeneKey:
+    """What the transcripts of one gene share; a transcript that names no gene is its own."""
+    own_name = transcript.name or repr(exon_bounds(transcript))
+    return transcript.sequence, transcript.strand, transcript.gene or own_name
+
+
+def exon_bounds(transcript: Transcript) -> tuple[tuple[int, int], ...]:
+    """Half-open coding exons, ascending."""
+    return tuple((exon.start, exon.end) for exon in transcript.exons)
+
+
+def genes_of(transcripts: Iterable[Transcript]) -> dict[GeneKey, list[Transcript]]:
+    """Transcripts by gene, genes in order of first appearance."""
+    genes: dict[GeneKey, list[Transcript]] = defaultdict(list)
+    for transcript in transcripts:
+        genes[gene_key(transcript)].append(transcript)
+    return dict(genes)
+
+
+def whole_genes(
+    transcripts: Iterable[Transcript], regions: Regions | None
+) -> dict[GeneKey, list[Transcript]]:
+    """Genes that one region each holds whole, all their transcripts together; all by default."""
+    genes = genes_of(transcripts)
+    if regions is None:
+        return genes
+    return {
+        key: group
+        for key, group in genes.items()
+        if regions.hold(key[0], min(t.start for t in group), max(t.end for t in group))
+    }
+
+
+def representative(gene: Sequence[Transcript], marked: Collection[str] = ()) -> Transcript:
+    """The transcript that stands for a gene.
+
+    A transcript whose name is in `marked` goes first, then complete ones (start and stop, a
+    whole number of codons), then the longest CDS, then the leftmost.
+    """
+
+    def rank(transcript: Transcript) -> tuple[bool, bool, int, tuple[tuple[int, int], ...]]:
+        length = sum(exon.end - exon.start for exon in transcript.exons)
+        complete = not transcript.is_partial and length % 3 == 0
+        return transcript.name not in marked, not complete, -length, exon_bounds(transcript)
+
+    return min(gene, key=rank)
+
+
+def representatives(
+    transcripts: Iterable[Transcript], marked: Collection[str] = ()
+) -> list[Transcript]:
+    """One `representative` for each gene."""
+    return [representative(gene, marked) for gene in genes_of(transcripts).values()]
+
+
+@dataclass(frozen=True)
+class Reachable:
+    """What a single path over both strands, such as dnaannot's, can find of a reference.
+
+    Attributes:
+        genes: all genes.
+        overlapping: genes whose representative's CDS span overlaps that of another gene.
+        by_one_path: the most genes whose transcripts fit side by side: the cap on `found`.
+    """
+
+    genes: int
+    overlapping: int
+    by_one_path: int
+
+
+def reachable(
+    reference: Iterable[Transcript], marked: Collection[str] = (), regions: Regions | None = None
+) -> Reachable:
+    """How many genes of a reference one path can hold, genes on both strands together.
+
+    A path leaves at least one base between two genes. The choice of most intervals that do
+    not overlap is the one that takes the earliest end each time.
+    """
+    genes = whole_genes(reference, regions)
+    chosen = [representative(gene, marked) for gene in genes.values()]
+    everything = [
+        (transcript.sequence, transcript.end, transcript.start, key)
+        for key, gene in genes.items()
+        for transcript in gene
+    ]
+    held: set[GeneKey] = set()
+    sequence, reach = "", -1
+    for name, end, start, key in sorted(everything):
+        if name != sequence:
+            sequence, reach = name, -1
+        if start > reach and key not in held:
+            held.add(key)
+            reach = end
+    return Reachable(len(genes), _count_overlapping(chosen), len(held))
+
+
+def _count_overlapping(transcripts: Iterable[Transcript]) -> int:
+    ordered = sorted(transcripts, key=lambda each: (each.sequence, each.start, each.end))
+    overlapping: set[int] = set()
+    farthest = 0
+    for index in range(1, len(ordered)):
+        before, here = ordered[farthest], ordered[index]
+        if before.sequence == here.sequence and here.start < before.end:
+            overlapping |= {farthest, index}
+        if before.sequence != here.sequence or here.end > before.end:
+            farthest = index
+    return len(overlapping)
+
+
+# --- before comparing -----------------------------------------------------------------------
+
+
+def require_shared_sequences(
+    predicted: Iterable[Transcript], reference: Iterable[Transcript]
+) -> None:
+    """Refuse two annotations that both hold genes, none of them on the same sequence.
+
+    Raises:
+        DataError: they share no sequence name; the message names those of each.
+    """
+    ours, theirs = ({each.sequence for each in side} for side in (predicted, reference))
+    if not ours or not theirs or ours & theirs:
+        return
+    plain = {name.lower().removeprefix("chr") for name in ours}
+    hint = "Are they of the same genome?"
+    if plain & {name.lower().removeprefix("chr") for name in theirs}:
+        hint = "They differ by 'chr' or by case: rename the sequences of one of them."
+    raise DataError(
+        "the prediction and the reference share no sequence name: "
+        f"{_some(ours)} against {_some(theirs)}.",
+        remedy=hint,
+    )
+
+
+def _some(names: Collection[str], at_most: int = 4) -> str:
+    shown = ", ".join(f"'{name}'" for name in sorted(names)[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+
+
+def with_stop(
+    transcript: Transcript,
+    is_stop: Callable[[Transcript, int, int], bool] = lambda *_: True,
+) -> Transcript:
+    """The transcript with 3 bases more at its 3' end, for a CDS that leaves its stop codon out.
+
+    Args:
+        is_stop: whether the bases [start, end) of the transcript's sequence, read on its
+            strand, are a stop codon; where they are not, the transcript stays as it is.
+    """
+    plus = transcript.strand is Strand.PLUS
+    start, end = (
+        (transcript.end, transcript.end + 3) if plus else (transcript.start - 3, transcript.start)
+    )
+    if not transcript.has_stop or start < 0 or not is_stop(transcript, start, end):
+        return transcript
+    exons = list(transcript.exons)
+    if plus:
+        exons[-1] = exons[-1]._replace(end=end)
+    else:
+        exons[0] = exons[0]._replace(start=start)
+    return replace(transcript, exons=tuple(exons))

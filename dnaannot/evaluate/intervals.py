@@ -1,0 +1,111 @@
+"""Sets of bases as sorted, disjoint, half-open intervals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnaannot.errors import DataError
+
+NOTHING = np.zeros((0, 2), np.int64)
+
+
+def union(intervals: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Intervals (N, 2) int64, ascending and with gaps between them, of all bases covered."""
+    ordered = np.array(sorted(intervals), np.int64).reshape(-1, 2)
+    if not len(ordered):
+        return NOTHING
+    reach = np.maximum.accumulate(ordered[:, 1])
+    first = np.concatenate(([True], ordered[1:, 0] > reach[:-1]))
+    last = np.concatenate((first[1:], [True]))
+    return np.stack((ordered[first, 0], reach[last]), axis=1)
+
+
+def bases(intervals: np.ndarray) -> int:
+    """Number of bases in disjoint intervals (N, 2)."""
+    return int((intervals[:, 1] - intervals[:, 0]).sum())
+
+
+def shared_bases(one: np.ndarray, other: np.ndarray) -> int:
+    """Number of bases in both of two sets of `union` intervals, (N, 2) and (M, 2)."""
+    if not len(one) or not len(other):
+        return 0
+    before = np.concatenate(([0], np.cumsum(one[:, 1] - one[:, 0])))
+    covered_at_bound = np.repeat(before, 2)[1:-1]
+    covered = np.interp(other, one.ravel(), covered_at_bound)
+    return round(float((covered[:, 1] - covered[:, 0]).sum()))
+
+
+def intersection(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intervals (K, 2) of the bases in both of two sets of `union` intervals."""
+    bounds = np.union1d(one, other)
+    if len(bounds) < 2:
+        return NOTHING
+    pieces = np.stack((bounds[:-1], bounds[1:]), axis=1)
+    kept = np.ones(len(pieces), bool)
+    for intervals in (one, other):
+        # an odd number of bounds at or before a piece's start: the piece lies inside
+        kept &= np.searchsorted(intervals.ravel(), pieces[:, 0], side="right") % 2 == 1
+    return union(map(tuple, pieces[kept].tolist()))
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The part of a genome that counts.
+
+    Attributes:
+        of: `union` intervals (N, 2) by sequence name; regions that touch are one.
+    """
+
+    of: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of_intervals(cls, intervals: Iterable[tuple[str, int, int]]) -> Regions:
+        """Regions of (sequence, start, end) triples, 0-based and half-open."""
+        by_sequence: dict[str, list[tuple[int, int]]] = {}
+        for sequence, start, end in intervals:
+            by_sequence.setdefault(sequence, []).append((start, end))
+        return cls({sequence: union(each) for sequence, each in by_sequence.items()})
+
+    def hold(self, sequence: str, start: int, end: int) -> bool:
+        """Whether one region holds the whole interval."""
+        regions = self.of.get(sequence, NOTHING)
+        index = int(np.searchsorted(regions[:, 0], start, side="right")) - 1
+        return index >= 0 and end <= int(regions[index, 1])
+
+    def clip(self, sequence: str, intervals: np.ndarray) -> np.ndarray:
+        """The part (K, 2) of `union` intervals (N, 2) that lies inside the regions."""
+        return intersection(intervals, self.of.get(sequence, NOTHING))
+
+
+_WHOLE_SEQUENCE = 2**62
+_REGION = re.compile(r"(?P<name>.+):(?P<start>[\d,]+)-(?P<end>[\d,]+)")
+
+
+def parse_region(text: str) -> tuple[str, int, int]:
+    """(sequence, start, end), 0-based and half-open, of `NAME:START-END` or of a bare `NAME`.
+
+    The text is 1-based and inclusive, as in samtools and genome browsers; thousands may be
+    set apart by commas.
+
+    Raises:
+        DataError: the text is not a region.
+    """
+    match = _REGION.fullmatch(text.strip())
+    if match is None:
+        if not text.strip() or ":" in text:
+            raise DataError(
+                f"'{text}' is not a region.",
+                remedy="Write it as chr2L:9,000,001-13,000,000 (1-based, inclusive).",
+            )
+        return text.strip(), 0, _WHOLE_SEQUENCE
+    start, end = (int(match[key].replace(",", "") or 0) for key in ("start", "end"))
+    if not 1 <= start <= end:
+        raise DataError(
+            f"region '{text}' holds no base.",
+            remedy="The first base of a sequence is 1, and the start may not pass the end.",
+        )
+    return match["name"], start - 1, end

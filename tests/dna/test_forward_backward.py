@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
+from dnaannot.dna.grammar import (
+    GAP_AFTER,
+    GAP_FIRST,
+    LABEL_INDEX,
+    MIRRORED_LABEL,
+    Grammar,
+    gene_grammar,
+    position_words,
+)
+from dnaannot.dna.sequence import encode, mark_gaps, reverse_complement
+
+GENE = b"CATGGCCTGAAGTACCCAGGTTTAAGG"
+"""A start and a stop codon in frame around an intron GT...AG."""
+
+
+def enumerate_paths(grammar, words, begin, end):
+    """Every path as (labels of its bases, weight indices of its edges), by depth-first search."""
+    length, bases = len(words), grammar.jump_bases
+    label_of_state = grammar.label_of_state
+    paths = []
+
+    def ordinary_steps(state, t):
+        for (source, target), rule, pair in zip(
+            grammar.edges, grammar.edge_rule, grammar.edge_pair, strict=True
+        ):
+            if source == state and words[t] & rule:
+                yield target, [pair]
+        for target in range(len(grammar.states)):
+            opens = grammar.opens[target] and words[t] & grammar.begin_rule[target]
+            if state == 0 and (
+                (words[t] & GAP_FIRST and grammar.spans[target]) or (words[t] & GAP_AFTER and opens)
+            ):
+                yield target, []
+        if (words[t] & GAP_FIRST and grammar.closes[state]) or (
+            words[t] & GAP_AFTER and grammar.spans[state]
+        ):
+            yield 0, []
+
+    def extend(state, labels, pairs):
+        t = len(labels)
+        if t == length:
+            if end[state]:
+                paths.append((labels, pairs))
+            return
+        for target, used in ordinary_steps(state, t):
+            extend(target, [*labels, label_of_state[target]], pairs + used)
+        for (source, target), jump_pair, inner_pair in zip(
+            grammar.jumps, grammar.jump_pair, grammar.inner_pair, strict=True
+        ):
+            if source != state:
+                continue
+            skipped = min(bases, length - t)
+            after = labels + [label_of_state[target]] * skipped
+            used = [*pairs, jump_pair, *[inner_pair] * (skipped - 1)]
+            if skipped == bases:
+                extend(target, after, used)
+            elif end[target]:
+                paths.append((after, used))
+
+    for state in np.flatnonzero(begin & ((words[0] & grammar.begin_rule) != 0)):
+        extend(state, [label_of_state[state]], [])
+    return paths
+
+
+def sum_paths(paths, weights, emissions, allowed):
+    """Log partition, label marginals and pair counts of enumerated paths."""
+    weights, emissions = weights.astype(np.float64), emissions.astype(np.float64)
+    paths = [
+        (labels, pairs)
+        for labels, pairs in paths
+        if all((int(bits) >> int(label)) & 1 for bits, label in zip(allowed, labels, strict=True))
+    ]
+    marginals, counts = np.zeros(emissions.shape), np.zeros(len(weights))
+    scores = np.array(
+        [
+            emissions[np.arange(len(labels)), labels].sum() + weights[np.array(pairs, int)].sum()
+            for labels, pairs in paths
+        ]
+    )
+    if not len(scores) or scores.max() == -math.inf:
+        return -math.inf, marginals, counts
+    log_z = scores.max() + math.log(np.exp(scores - scores.max()).sum())
+    for (labels, pairs), score in zip(paths, scores, strict=True):
+        marginals[np.arange(len(labels)), labels] += math.exp(score - log_z)
+        np.add.at(counts, np.array(pairs, int), math.exp(score - log_z))
+    return log_z, marginals, counts
+
+
+def random_scores(grammar: Grammar, length: int, seed: int, spread: float = 1.0):
+    rng = np.random.default_rng(seed)
+    emissions = rng.normal(0, spread, (length, len(grammar.labels))).astype(np.float32)
+    return rng.normal(0, 1, len(grammar.pairs)).astype(np.float32), emissions
+
+
+def everything(grammar: Grammar, length: int):
+    """No label known, paths that begin and end anywhere."""
+    free = np.ones(len(grammar.states), bool)
+    return np.full(length, ALL_LABELS, np.uint32), free, free
+
+
+def assert_same(found, expected, atol=2e-6):
+    assert found[0] == pytest.approx(expected[0], abs=1e-6, rel=1e-9)
+    np.testing.assert_allclose(found[1], expected[1], atol=atol)
+    np.testing.assert_allclose(found[2], expected[2], atol=atol)
+
+
+@pytest.fixture(scope="module", params=["scaled", "logarithmic"])
+def kernel(request):
+    return {"log_space": request.param == "logarithmic"}
+
+
+SHORT = [b"ATGGTAAGTAA", b"CCTGTAGCAT", b"GTNNAGTCCAN", b"ACNNNNGTAGTG", b"TTACAGNNNNTG"]
+SHORT += [b"GT", b"A"]
+
+
+@pytest.mark.parametrize("bases", SHORT)
+@pytest.mark.parametrize("ends", ["free", "whole"])
+def test_equals_enumeration(kernel, bases, ends):
+    grammar = gene_grammar(4)
+    words = position_words(mark_gaps(encode(bases), 3))
+    weights, emissions = random_scores(grammar, len(words), seed=len(bases))
+    allowed, free, _ = everything(grammar, len(words))
+    begin, end = (free, free) if ends == "free" else (grammar.begins, grammar.ends)
+    paths = enumerate_paths(grammar, words, begin, end)
+    assert paths
+    found = log_partition(grammar, weights, words, emissions, allowed, begin, end, **kernel)
+    assert_same(found, sum_paths(paths, weights, emissions, allowed))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_restricted_equals_enumeration(kernel, seed):
+    grammar = gene_grammar(4 + seed % 3)
+    rng = np.random.default_rng(seed)
+    words = position_words(mark_gaps(encode(SHORT[seed % len(SHORT)]), 3))
+    weights, emissions = random_scores(grammar, len(words), seed)
+    allowed, begin, end = everything(grammar, len(words))
+    paths = enumerate_paths(grammar, words, begin, end)
+    kept = paths[rng.integers(len(paths))][0]
+    known = rng.random(len(words)) < 0.6
+    allowed[known] = (1 << np.array(kept, np.uint32))[known]
+    found = log_partition(grammar, weights, words, emissions, allowed, begin, end, **kernel)
+    expected = sum_paths(paths, weights, emissions, allowed)
+    assert math.isfinite(expected[0])
+    assert_same(found, expected)
+
+
+def test_forbidden_weights_and_emissions(kernel):
+    grammar = gene_grammar(4)
+    words = position_words(encode(b"ATGGTAAGTAA"))
+    weights, emissions = random_scores(grammar, len(words), seed=3)
+    weights[::5] = -math.inf
+    emissions[4, 2:6] = -math.inf
+    allowed, begin, end = everything(grammar, len(words))
+    paths = enumerate_paths(grammar, words, begin, end)
+    found = log_partition(grammar, weights, words, emissions, allowed, begin, end, **kernel)
+    assert_same(found, sum_paths(paths, weights, emissions, allowed))
+    assert not found[2][::5].any()
+
+
+def test_no_path_gives_zero_gradients(kernel):
+    grammar = gene_grammar(4)
+    words = position_words(encode(b"CCCCCCCC"))
+    weights, emissions = random_scores(grammar, len(words), seed=3)
+    allowed, begin, end = everything(grammar, len(words))
+    allowed[4] = 1 << LABEL_INDEX["start+"]
+    for forbidden in (allowed, np.where(np.arange(8) == 2, 0, allowed)):
+        found = log_partition(grammar, weights, words, emissions, forbidden, begin, end, **kernel)
+        assert found[0] == -math.inf
+        assert not found[1].any()
+        assert not found[2].any()
+
+
+def test_nan_emission_gives_nan():
+    grammar = gene_grammar(4)
+    words = position_words(encode(b"ACGT"))
+    weights, emissions = random_scores(grammar, len(words), seed=3)
+    emissions[2, 3] = math.nan
+    found = log_partition(grammar, weights, words, emissions, *everything(grammar, 4))
+    assert math.isnan(found[0])
+    assert np.isnan(found[1]).all()
+
+
+@pytest.mark.parametrize("spread", [1, 10, 50, 300])
+@pytest.mark.parametrize("min_intron", [4, 20])
+def test_kernels_agree(spread, min_intron):
+    grammar = gene_grammar(min_intron)
+    rng = np.random.default_rng(int(spread))
+    codes = rng.integers(0, 4, 600).astype(np.uint8)
+    codes[200:260], codes[400:403] = 5, 4
+    words = position_words(codes)
+    weights, emissions = random_scores(grammar, len(words), seed=7, spread=spread)
+    allowed, begin, end = everything(grammar, len(words))
+    for known in (False, True):
+        allowed[100:130] = ALL_LABELS if not known else 1 << LABEL_INDEX["intron-"]
+        arguments = (grammar, weights, words, emissions, allowed, begin, end)
+        found = log_partition(*arguments)
+        assert math.isfinite(found[0])
+        np.testing.assert_allclose(found[1].sum(axis=1), 1, atol=1e-5)
+        assert_same(found, log_partition(*arguments, log_space=True), atol=1e-5)
+
+
+def test_lost_path_is_found_again():
+    """The only path that can end is 1,500 nats behind the best one half way."""
+    grammar = gene_grammar(4)
+    words = position_words(np.zeros(400, np.uint8))
+    weights = np.zeros(len(grammar.pairs), np.float32)
+    emissions = np.zeros((400, len(grammar.labels)), np.float32)
+    cds = [LABEL_INDEX[name] for name in ("cds0+", "cds1+", "cds2+")]
+    emissions[:50, cds] = -30
+    emissions[200:, 0] = -40
+    allowed, begin, end = everything(grammar, 400)
+    only = np.isin(np.array(grammar.labels)[grammar.label_of_state], ["intergenic", "cds2+"])
+    arguments = (grammar, weights, words, emissions, allowed, begin & only, end & only)
+    found = log_partition(*arguments)
+    assert found[1][300, cds].sum() == pytest.approx(1)
+    assert_same(found, log_partition(*arguments, log_space=True))
+
+
+def test_reverse_complement_mirrors():
+    """Between intergenic ends each label path has one state path, so the sums agree."""
+    grammar = gene_grammar(6)
+    rng = np.random.default_rng(5)
+    codes = np.concatenate((rng.integers(0, 4, 150), encode(GENE), rng.integers(0, 4, 150)))
+    codes = codes.astype(np.uint8)
+    weights, emissions = random_scores(grammar, len(codes), seed=11, spread=2.0)
+    emissions[:, 1:] += 3
+    allowed, *_ = everything(grammar, len(codes))
+    outside = np.arange(len(grammar.states)) == 0
+    forward = log_partition(
+        grammar, weights, position_words(codes), emissions, allowed, outside, outside
+    )
+    backward = log_partition(
+        grammar,
+        weights,
+        position_words(reverse_complement(codes)),
+        np.ascontiguousarray(emissions[::-1][:, MIRRORED_LABEL]),
+        allowed,
+        outside,
+        outside,
+    )
+    assert backward[0] == pytest.approx(forward[0], abs=1e-8)
+    np.testing.assert_allclose(backward[1], forward[1][::-1][:, MIRRORED_LABEL], atol=1e-6)
+    np.testing.assert_allclose(backward[2], forward[2], atol=1e-8)
+    assert forward[1][:, 1:].sum() > 1
+
+
+def test_gradients_equal_finite_differences():
+    grammar = gene_grammar(5)
+    rng = np.random.default_rng(8)
+    words = position_words(mark_gaps(rng.integers(0, 5, 60).astype(np.uint8), 3))
+    weights, emissions = random_scores(grammar, len(words), seed=9)
+    weights, emissions = weights.astype(np.float64), emissions.astype(np.float64)
+    rest = everything(grammar, len(words))
+    _, marginals, counts = log_partition(grammar, weights, words, emissions, *rest)
+    step = 1e-5
+    for t, k in rng.integers(0, (60, 17), (20, 2)):
+        sides = []
+        for sign in (step, -step):
+            moved = emissions.copy()
+            moved[t, k] += sign
+            sides.append(log_partition(grammar, weights, words, moved, *rest)[0])
+        assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(marginals[t, k], abs=1e-6)
+    for p in range(len(weights)):
+        sides = []
+        for sign in (step, -step):
+            moved = weights.copy()
+            moved[p] += sign
+            sides.append(log_partition(grammar, moved, words, emissions, *rest)[0])
+        assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(counts[p], abs=1e-5)

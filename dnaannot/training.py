@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -70,34 +71,44 @@ class Progress:
     history: list[dict[str, float]] | None = None
 
 
+MicroLoss = Callable[[], Tensor]
+"""Computes the scalar loss of one part of a step's batch."""
+
+
 class Trainer:
     """Trains a module by a loss that is a function of the step.
 
+    The gradient of each part of a batch is computed by one single-threaded worker and the
+    parts are added in order, so weights do not depend on the number of workers.
+
     Args:
         module: trained in place.
-        loss_of_step: (module, step) -> scalar loss of that step's batch.
+        losses_of_step: (module, step) -> the losses whose mean is that step's loss.
         validate: module -> metrics; `score` among them is maximised.
         save_best: called with the metrics when `score` improves.
         schedule: how the run proceeds.
         state_path: resume state (module, optimizer, position), None for no resume.
         on_step: called after each step with (step, steps, loss).
         fingerprint: facts that a resumed run must share with the one that wrote the state.
+        workers: threads that compute gradients.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        loss_of_step: Callable[[nn.Module, int], Tensor],
+        losses_of_step: Callable[[nn.Module, int], Sequence[MicroLoss]],
         validate: Callable[[nn.Module], dict[str, float]],
         save_best: Callable[[dict[str, float]], None],
         schedule: Schedule,
         state_path: Path | None = None,
         on_step: Callable[[int, int, float], None] = lambda *_: None,
         fingerprint: dict[str, Any] | None = None,
+        workers: int = 1,
     ) -> None:
-        self.module, self.loss_of_step, self.validate = module, loss_of_step, validate
+        self.module, self.losses_of_step, self.validate = module, losses_of_step, validate
         self.save_best, self.schedule, self.state_path = save_best, schedule, state_path
-        self.on_step = on_step
+        self.on_step, self.workers = on_step, workers
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.fingerprint = {"schedule": asdict(schedule), **(fingerprint or {})}
         self.progress = Progress(history=[])
         decayed = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
@@ -117,9 +128,16 @@ class Trainer:
         Raises:
             DataError: if the loss stops being a number.
         """
+        with ThreadPoolExecutor(self.workers, initializer=_one_thread) as pool:
+            self._run(pool)
+        if self.state_path:
+            self.save_state(self.state_path)
+        return self.progress
+
+    def _run(self, pool: ThreadPoolExecutor) -> None:
         saved = time.monotonic()
         while self.progress.step < self.schedule.steps:
-            loss = self._step(self.progress.step)
+            loss = self._step(self.progress.step, pool)
             self.progress.step += 1
             self.on_step(self.progress.step, self.schedule.steps, loss)
             due = self.progress.step % self.schedule.validate_every == 0
@@ -130,25 +148,28 @@ class Trainer:
             if self.state_path and (due or time.monotonic() - saved > self.schedule.save_seconds):
                 self.save_state(self.state_path)
                 saved = time.monotonic()
-        if self.state_path:
-            self.save_state(self.state_path)
-        return self.progress
 
-    def _step(self, step: int) -> float:
+    def _step(self, step: int, pool: ThreadPoolExecutor) -> float:
         self.module.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss_of_step(self.module, step)
-        if not math.isfinite(loss.item()):
+        parts = list(pool.map(self._gradients, self.losses_of_step(self.module, step)))
+        loss = sum(value for value, _ in parts) / len(parts)
+        if not math.isfinite(loss):
             raise DataError(
                 f"the loss of step {step + 1} is not a number.",
                 remedy="Resume from the last state with a lower --learning-rate.",
             )
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip)
+        for parameter, *gradients in zip(self.parameters, *(g for _, g in parts), strict=True):
+            known = [gradient for gradient in gradients if gradient is not None]
+            parameter.grad = torch.stack(known).sum(0) / len(parts) if known else None
+        nn.utils.clip_grad_norm_(self.parameters, self.schedule.clip)
         self.optimizer.step()
-        return loss.item()
+        return loss
+
+    def _gradients(self, micro_loss: MicroLoss) -> tuple[float, tuple[Tensor | None, ...]]:
+        loss = micro_loss()
+        return loss.item(), torch.autograd.grad(loss, self.parameters, allow_unused=True)
 
     def _validated(self) -> None:
         self.module.eval()
@@ -202,3 +223,7 @@ class Trainer:
             if state:
                 self.optimizer.state[parameter] = state
         self.progress = Progress(**facts["progress"])
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)

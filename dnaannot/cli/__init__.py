@@ -64,12 +64,12 @@ class LazyGroup(click.Group):
 )
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
-    r"""Find genes in DNA: complete, valid gene models from sequence alone.
+    """Find genes in DNA: complete, valid gene models from sequence alone.
 
     \b
     dnaannot genes genome.fa -o genes.gff3
     dnaannot COMMAND --help
-    """
+    """  # noqa: D301
     ctx.ensure_object(Settings).debug = debug
 
 

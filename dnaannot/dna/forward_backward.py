@@ -19,6 +19,7 @@ ALL_LABELS = np.uint32(0xFFFFFFFF)
 """Allowed labels of a base whose label is unknown."""
 
 _TINY = 1e-280
+_RESCALE_BELOW, _RESCALE_ABOVE = 1e-20, 1e20
 _LOWEST_SCORE = -600.0
 _TOLERANCE = 1e-6
 
@@ -34,12 +35,12 @@ class Model(NamedTuple):
         rule, rule_too: (E,) uint32, bits that a word must have, one of each.
         pair: (E,) int64 index of the weight, P where an edge has none.
         weight: (E,) float64.
-        label_of_state: (S,) int64.
-        jump_source, jump_target: (J,) int64 states.
-        jump_lane: (J,) int64, which lane the jump runs in.
+        label_of_state: (S,) uint16.
+        jump_source, jump_target: (J,) uint16 states.
+        jump_lane: (J,) uint16, which lane the jump runs in.
         jump_weight: (J,) float64, taken once.
         jump_pair: (J,) int64.
-        lane_label: (N,) int64, label of the skipped bases.
+        lane_label: (N,) uint16, label of the skipped bases.
         lane_weight: (N,) float64, taken between two skipped bases.
         lane_pair: (N,) int64.
         jump_bases: bases that a jump advances.
@@ -71,6 +72,9 @@ class Steps(NamedTuple):
         indptr: (C + 1,) int64.
         edge: (M,) int64.
         source, target: (M,) uint16 states.
+        state_indptr: (C + 1,) int64: the states that may hold mass at t are
+            `state[state_indptr[c]:state_indptr[c + 1]]`.
+        state: uint16.
     """
 
     classes: np.ndarray
@@ -78,6 +82,8 @@ class Steps(NamedTuple):
     edge: np.ndarray
     source: np.ndarray
     target: np.ndarray
+    state_indptr: np.ndarray
+    state: np.ndarray
 
 
 def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
@@ -112,13 +118,13 @@ def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
         rule_too[order].astype(np.uint32),
         pair[order].astype(np.int64),
         weights[pair[order].astype(np.int64)],
-        grammar.label_of_state.astype(np.int64),
-        grammar.jumps[:, 0].astype(np.int64),
-        grammar.jumps[:, 1].astype(np.int64),
-        jump_lane.reshape(-1).astype(np.int64),
+        grammar.label_of_state.astype(np.uint16),
+        grammar.jumps[:, 0].astype(np.uint16),
+        grammar.jumps[:, 1].astype(np.uint16),
+        jump_lane.reshape(-1).astype(np.uint16),
         weights[grammar.jump_pair],
         grammar.jump_pair.astype(np.int64),
-        lanes[:, 0].copy(),
+        lanes[:, 0].astype(np.uint16),
         weights[lanes[:, 1]],
         lanes[:, 1].copy(),
         grammar.jump_bases,
@@ -260,12 +266,17 @@ def _slot(key, n_slots):
 @_exact_kernel
 def _list_edges(keys, model):
     """Edges that each key, a word and the allowed labels in its upper half, leaves open."""
-    indptr = np.zeros(len(keys) + 1, np.int64)
+    indptr, state_indptr = np.zeros((2, len(keys) + 1), np.int64)
     edge = np.empty(len(keys) * len(model.source), np.int64)
-    count = 0
+    state = np.empty(len(keys) * len(model.label_of_state), np.uint16)
+    count = state_count = 0
     for number in range(len(keys)):
         word = np.uint32(keys[number] & np.uint64(0xFFFFFFFF))
         allowed = np.uint32(keys[number] >> np.uint64(32))
+        reached = np.zeros(len(model.label_of_state), np.bool_)
+        reached[:] = word == 0
+        for j in range(len(model.jump_target)):
+            reached[model.jump_target[j]] = True
         for e in range(len(model.source)):
             label = np.uint32(model.label_of_state[model.target[e]])
             if (
@@ -276,15 +287,23 @@ def _list_edges(keys, model):
             ):
                 edge[count] = e
                 count += 1
-        indptr[number + 1] = count
-    return indptr, edge[:count].copy()
+                reached[model.target[e]] = True
+        for s in range(len(reached)):
+            label = np.uint32(model.label_of_state[s])
+            if reached[s] and (allowed >> label) & np.uint32(1):
+                state[state_count] = s
+                state_count += 1
+        indptr[number + 1], state_indptr[number + 1] = count, state_count
+    return indptr, edge[:count].copy(), state_indptr, state[:state_count].copy()
 
 
 def _list_steps(words: np.ndarray, allowed: np.ndarray, model: Model) -> Steps:
+    """Steps into each base; the first base of a sequence has none and may hold any state."""
     keys = (allowed.astype(np.uint64) << np.uint64(32)) | words
+    keys[0] &= np.uint64(0xFFFFFFFF00000000)
     classes = np.empty(len(keys), np.int64)
-    indptr, edge = _list_edges(_classify(keys, classes), model)
-    return Steps(classes, indptr, edge, model.source[edge], model.target[edge])
+    indptr, edge, *states = _list_edges(_classify(keys, classes), model)
+    return Steps(classes, indptr, edge, model.source[edge], model.target[edge], *states)
 
 
 # --- the scaled kernel ----------------------------------------------------------------------
@@ -294,10 +313,11 @@ class Lattice(NamedTuple):
     """What the scaled forward pass leaves for the backward pass; N lanes.
 
     Attributes:
-        alpha: (L, S) float64, forward probabilities that have been rescaled at each base.
-        log_scale: (L,) float64, log of what each base was divided by.
+        alpha: (L, S) float64, forward probabilities, rescaled where they left a range.
+        log_scale: (L,) float64, log of what a base was divided by.
         flow: (L, N) float64, running sum of a lane's scores less the log scales.
         blocked: (L, N) int64, last base at or before t where the lane's label is forbidden.
+        landed: (L, N) float64, what a jump that lands at t multiplies, but for its own weight.
         inflight: (N,) float64, a bound of the mass inside jumps at the last base.
     """
 
@@ -305,6 +325,7 @@ class Lattice(NamedTuple):
     log_scale: np.ndarray
     flow: np.ndarray
     blocked: np.ndarray
+    landed: np.ndarray
     inflight: np.ndarray
 
 
@@ -315,6 +336,7 @@ def new_lattice(length: int, n_states: int, n_lanes: int) -> Lattice:
         np.empty(length),
         np.empty((length, n_lanes)),
         np.empty((length, n_lanes), np.int64),
+        np.empty((length, n_lanes)),
         np.zeros(n_lanes),
     )
 
@@ -338,61 +360,86 @@ def _scaled_log_partition(model, steps, scores, starts, end, marginals, counts) 
 @_kernel
 def _scaled_forward(first, model, steps, edge_factor, scores, likelihoods, starts, lattice):
     """Fill lattice[first:]; the rows before `first` are known. False when all mass is lost."""
-    alpha, log_scale, flow, blocked, inflight = lattice
+    alpha, log_scale, flow, blocked, landed, inflight = lattice
     length, n_states = alpha.shape
-    n_lanes, bases = len(model.lane_label), model.jump_bases
+    n_lanes, n_jumps, bases = len(model.lane_label), len(model.jump_source), model.jump_bases
     jump_factor, lane_factor = np.exp(model.jump_weight), np.exp(model.lane_weight)
-    arrived, landed = np.zeros(n_states), np.zeros(n_lanes)
+    here, before = np.zeros(n_states), np.zeros(n_states)
+    if first:
+        here[:] = alpha[first - 1]
     for t in range(first, length):
-        arrived[:] = 0.0
+        here, before = before, here
+        here[:] = 0.0
+        row = steps.classes[t]
         if t == 0:
-            for s in range(n_states):
-                arrived[s] = 1.0 if starts[s] else 0.0
-        else:
-            row = steps.classes[t]
-            for k in range(steps.indptr[row], steps.indptr[row + 1]):
-                step = alpha[t - 1, steps.source[k]] * edge_factor[steps.edge[k]]
-                arrived[steps.target[k]] += step
+            here[:] = starts
+        for k in range(steps.indptr[row], steps.indptr[row + 1]):
+            here[steps.target[k]] += before[steps.source[k]] * edge_factor[steps.edge[k]]
+        for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+            state = steps.state[k]
+            here[state] *= likelihoods[t, model.label_of_state[state]]
+        if t == 0:
+            _clear_forbidden(steps, here)
+        _advance_lanes(t, model, scores, flow, blocked, landed)
         total = 0.0
-        for s in range(n_states):
-            arrived[s] *= likelihoods[t, model.label_of_state[s]]
         for n in range(n_lanes):
-            score = scores[t, model.lane_label[n]]
             inflight[n] *= lane_factor[n]
-            landed[n] = 0.0
-            blocked[t, n] = blocked[t - 1, n] if t else -1
-            flow[t, n] = flow[t - 1, n] if t else 0.0
-            if score == -np.inf:
-                blocked[t, n] = t
-                continue
-            flow[t, n] += score
-            if t >= bases and blocked[t, n] <= t - bases:
-                run = flow[t, n] - flow[t - bases, n] + (bases - 1) * model.lane_weight[n]
-                landed[n] = np.exp(run)
-        if t:
-            for j in range(len(model.jump_source)):
-                lane, donor = model.jump_lane[j], model.jump_source[j]
-                inflight[lane] += alpha[t - 1, donor] * jump_factor[j]
-                if t >= bases:
-                    sent = alpha[t - bases, donor]
-                    if sent > 0.0:
-                        arrived[model.jump_target[j]] += sent * jump_factor[j] * landed[lane]
-        for s in range(n_states):
-            total += arrived[s]
+        for j in range(n_jumps):
+            inflight[model.jump_lane[j]] += before[model.jump_source[j]] * jump_factor[j]
         for n in range(n_lanes):
             inflight[n] *= likelihoods[t, model.lane_label[n]]
             total += inflight[n]
+        if t >= bases:
+            for j in range(n_jumps):
+                sent = alpha[t - bases, model.jump_source[j]]
+                if sent > 0.0:
+                    factor = jump_factor[j] * landed[t, model.jump_lane[j]]
+                    here[model.jump_target[j]] += sent * factor
+        for s in range(n_states):
+            total += here[s]
         if not (total > _TINY and total < np.inf):
             return False
-        scale = 1.0 / total
-        log_scale[t] = np.log(total)
+        log_scale[t] = 0.0
+        if total < _RESCALE_BELOW or total > _RESCALE_ABOVE:
+            log_scale[t] = np.log(total)
+            for s in range(n_states):
+                here[s] /= total
+            for n in range(n_lanes):
+                inflight[n] /= total
+                flow[t, n] -= log_scale[t]
         for s in range(n_states):
-            value = arrived[s] * scale
-            alpha[t, s] = value if value > _TINY else 0.0
+            here[s] = here[s] if here[s] > _TINY else 0.0
+            alpha[t, s] = here[s]
         for n in range(n_lanes):
-            inflight[n] = inflight[n] * scale if inflight[n] * scale > _TINY else 0.0
-            flow[t, n] -= log_scale[t]
+            inflight[n] = inflight[n] if inflight[n] > _TINY else 0.0
     return True
+
+
+@_kernel
+def _clear_forbidden(steps, here):
+    """Zero the states whose label is not allowed at the first base."""
+    row = steps.classes[0]
+    allowed = np.zeros(len(here))
+    for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+        allowed[steps.state[k]] = 1.0
+    here *= allowed
+
+
+@_kernel
+def _advance_lanes(t, model, scores, flow, blocked, landed):
+    bases = model.jump_bases
+    for n in range(len(model.lane_label)):
+        score = scores[t, model.lane_label[n]]
+        blocked[t, n] = blocked[t - 1, n] if t else -1
+        flow[t, n] = flow[t - 1, n] if t else 0.0
+        landed[t, n] = 0.0
+        if score == -np.inf:
+            blocked[t, n] = t
+            continue
+        flow[t, n] += score
+        if t >= bases and blocked[t, n] <= t - bases:
+            run = flow[t, n] - flow[t - bases, n] + (bases - 1) * model.lane_weight[n]
+            landed[t, n] = np.exp(run)
 
 
 @_kernel
@@ -405,16 +452,19 @@ def _scaled_tail(model, lattice, end):
         if end[s]:
             total += alpha[last, s]
     for j in range(len(model.jump_source)):
-        lane, donor = model.jump_lane[j], model.jump_source[j]
+        donor = model.jump_source[j]
         for t in range(max(0, last + 1 - model.jump_bases), last):
-            if end[model.jump_target[j]] and alpha[t, donor] > 0 and blocked[last, lane] <= t:
-                total += alpha[t, donor] * _tail_factor(model, flow, t, j)
+            if end[model.jump_target[j]] and alpha[t, donor] > 0:
+                total += alpha[t, donor] * _tail_factor(model, flow, blocked, t, j)
     return total
 
 
 @_kernel
-def _tail_factor(model, flow, t, jump):
+def _tail_factor(model, flow, blocked, t, jump):
+    """What multiplies the mass at t that ends inside a jump."""
     last, lane = len(flow) - 1, model.jump_lane[jump]
+    if blocked[last, lane] > t:
+        return 0.0
     run = flow[last, lane] - flow[t, lane] + model.jump_weight[jump]
     if last - 1 > t:
         run += (last - 1 - t) * model.lane_weight[lane]
@@ -422,89 +472,89 @@ def _tail_factor(model, flow, t, jump):
 
 
 @_kernel
-def _scaled_backward(model, steps, edge_factor, likelihoods, end, tail, lattice, marginals, counts):
+def _scaled_backward(
+    model, steps, edge_factor, likelihoods, end, tail, lattice, marginals, counts
+):
     """Fill marginals (L, K) and add to counts (P + 1,); False when mass was lost on the way.
 
     The backward probabilities share the forward scales, so that the posteriors of each base,
     jumps included, sum to 1 unless float64 dropped a path that matters in one of the two passes.
     """
-    alpha, log_scale, flow, blocked = lattice[:4]
+    alpha, log_scale, flow, blocked, landed, _ = lattice
     length, n_states = alpha.shape
-    n_jumps, bases = len(model.jump_source), model.jump_bases
+    n_lanes, n_jumps, bases = len(model.lane_label), len(model.jump_source), model.jump_bases
     jump_factor = np.exp(model.jump_weight)
     edge_count = np.zeros(len(model.source))
-    covered = np.zeros((length + 1, len(model.lane_label)))
-    landing = np.zeros((bases, n_jumps))
+    # what jumps bring back to their origin, and their posterior, by origin modulo `bases`
+    returned, posterior = np.zeros((bases, n_jumps)), np.zeros((bases, n_lanes))
+    covered = np.zeros(n_lanes)
     beta, ahead = np.zeros(n_states), np.zeros(n_states)
-    by_label = np.zeros(likelihoods.shape[1])
-    lane_run = np.zeros(len(model.lane_label))
-    slot = bases
-    for t in range(length - 1, -1, -1):
+    here, by_label = np.zeros(n_states), np.zeros(likelihoods.shape[1])
+    last = length - 1
+    for t in range(max(0, length - bases), last):
+        for j in range(n_jumps):
+            if end[model.jump_target[j]]:
+                lane, slot = model.jump_lane[j], t % bases
+                onward = _tail_factor(model, flow, blocked, t, j) / tail
+                share = alpha[t, model.jump_source[j]] * onward
+                returned[slot, j] = onward
+                posterior[slot, lane] += share
+                covered[lane] += share
+                counts[model.jump_pair[j]] += share
+                counts[model.lane_pair[lane]] += share * (last - 1 - t)
+    slot = length % bases
+    for t in range(last, -1, -1):
         slot = slot - 1 if slot else bases - 1
-        if t == length - 1:
+        row = steps.classes[t]
+        for s in range(n_states):
+            here[s] = alpha[t, s]
+        if t == last:
             for s in range(n_states):
                 beta[s] = 1.0 / tail if end[s] else 0.0
         else:
             beta[:] = 0.0
-            row = steps.classes[t + 1]
-            for k in range(steps.indptr[row], steps.indptr[row + 1]):
+            after = steps.classes[t + 1]
+            for k in range(steps.indptr[after], steps.indptr[after + 1]):
                 source, edge = steps.source[k], steps.edge[k]
                 onward = edge_factor[edge] * ahead[steps.target[k]]
                 beta[source] += onward
-                edge_count[edge] += alpha[t, source] * onward
-            lands = t + bases < length
-            stop = min(t + bases, length)
-            for n in range(len(lane_run)):
-                lane_run[n] = 0.0
-                if lands and blocked[t + bases, n] <= t:
-                    run = flow[t + bases, n] - flow[t, n] + (bases - 1) * model.lane_weight[n]
-                    if run > 600.0:
-                        return False
-                    lane_run[n] = np.exp(run)
-            for j in range(n_jumps):
-                lane, donor = model.jump_lane[j], model.jump_source[j]
-                onward = 0.0
-                if lands:
-                    onward = landing[slot, j] * lane_run[lane] * jump_factor[j]
-                elif end[model.jump_target[j]] and blocked[length - 1, lane] <= t:
-                    onward = _tail_factor(model, flow, t, j) / tail
-                if onward > 0.0:
-                    beta[donor] += onward
-                    posterior = alpha[t, donor] * onward
-                    counts[model.jump_pair[j]] += posterior
-                    skipped = stop - t - 1 if lands else stop - t - 2
-                    counts[model.lane_pair[lane]] += posterior * skipped
-                    covered[t + 1, lane] += posterior
-                    covered[stop - 1 if lands else stop, lane] -= posterior
-        by_label[:] = 0.0
-        scale = np.exp(-log_scale[t])
+                edge_count[edge] += here[source] * onward
+        for j in range(n_jumps):
+            beta[model.jump_source[j]] += returned[slot, j]
+        total = 0.0
+        for n in range(n_lanes):
+            covered[n] = max(covered[n] - posterior[slot, n], 0.0)
+            total += covered[n]
+            posterior[slot, n] = 0.0
         for s in range(n_states):
-            value = beta[s] if beta[s] > _TINY else 0.0
-            label = model.label_of_state[s]
-            by_label[label] += alpha[t, s] * value
-            ahead[s] = value * likelihoods[t, label] * scale
+            beta[s] = beta[s] if beta[s] > _TINY else 0.0
+            total += here[s] * beta[s]
+        if not abs(total - 1.0) < _TOLERANCE:
+            return False
+        by_label[:] = 0.0
+        scale = 1.0 if log_scale[t] == 0.0 else np.exp(-log_scale[t])
+        for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+            state = steps.state[k]
+            label = model.label_of_state[state]
+            by_label[label] += here[state] * beta[state]
+            ahead[state] = beta[state] * likelihoods[t, label] * scale
+        for n in range(n_lanes):
+            by_label[model.lane_label[n]] += covered[n]
         for k in range(len(by_label)):
             marginals[t, k] = by_label[k]
         for j in range(n_jumps):
-            landing[slot, j] = beta[model.jump_target[j]]
+            returned[slot, j] = 0.0
+            lane = model.jump_lane[j]
+            if t >= bases and landed[t, lane] > 0.0:
+                onward = jump_factor[j] * landed[t, lane] * beta[model.jump_target[j]]
+                share = alpha[t - bases, model.jump_source[j]] * onward
+                returned[slot, j] = onward
+                posterior[slot, lane] += share
+                covered[lane] += share
+                counts[model.jump_pair[j]] += share
+                counts[model.lane_pair[lane]] += share * (bases - 1)
     for e in range(len(edge_count)):
         counts[model.pair[e]] += edge_count[e]
-    return _add_covered(model, covered, marginals)
-
-
-@_kernel
-def _add_covered(model, covered, marginals):
-    """Add the skipped bases of jumps to marginals; whether each base then sums to 1."""
-    running = np.zeros(covered.shape[1])
-    for t in range(len(marginals)):
-        for n in range(len(running)):
-            running[n] = max(running[n] + covered[t, n], 0.0)
-            marginals[t, model.lane_label[n]] += running[n]
-        total = 0.0
-        for k in range(marginals.shape[1]):
-            total += marginals[t, k]
-        if not abs(total - 1.0) < _TOLERANCE:
-            return False
     return True
 
 
@@ -622,4 +672,8 @@ def _log_space_backward(model, steps, scores, end, alpha, flow, blocked, log_z, 
                 by_label[model.label_of_state[s]] += np.exp(alpha[t, s] + beta[t, s] - log_z)
         for k in range(len(by_label)):
             marginals[t, k] = by_label[k]
-    _add_covered(model, covered, marginals)
+    running = np.zeros(covered.shape[1])
+    for t in range(length):
+        for n in range(len(running)):
+            running[n] = max(running[n] + covered[t, n], 0.0)
+            marginals[t, model.lane_label[n]] += running[n]

@@ -76,7 +76,7 @@ def test_gradients_equal_finite_differences():
     for index in zip(*rng.integers(0, [[2], [66], [17]], (3, 15)), strict=True):
         assert slope(parts, 0, index) == pytest.approx(emissions.grad[index].item(), abs=1e-6)
     for index in range(len(weights)):
-        assert slope(parts, 1, index) == pytest.approx(weights.grad[index].item(), abs=1e-5)
+        assert slope(parts, 1, index) == pytest.approx(weights.grad[index].item(), abs=1e-4)
 
 
 def test_impossible_window_takes_no_part():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from dnaannot.dna.sequence import translate
 from dnaannot.dna.transcript import Strand, Transcript
 from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import Regions
@@ -152,25 +155,37 @@ def _some(names: Collection[str], at_most: int = 4) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
-def with_stop(
-    transcript: Transcript,
-    is_stop: Callable[[Transcript, int, int], bool] = lambda *_: True,
-) -> Transcript:
+def with_stop(transcript: Transcript, codes: np.ndarray | None = None) -> Transcript:
     """The transcript with 3 bases more at its 3' end, for a CDS that leaves its stop codon out.
 
     Args:
-        is_stop: whether the bases [start, end) of the transcript's sequence, read on its
-            strand, are a stop codon; where they are not, the transcript stays as it is.
+        codes: (L,) of its whole sequence. With them it is extended only if the bases behind it
+            are a stop codon and its own last codon is none; without them wherever it is not
+            marked as cut there.
     """
-    plus = transcript.strand is Strand.PLUS
-    start, end = (
-        (transcript.end, transcript.end + 3) if plus else (transcript.start - 3, transcript.start)
-    )
-    if not transcript.has_stop or start < 0 or not is_stop(transcript, start, end):
+    is_plus = transcript.strand is Strand.PLUS
+    outermost = -1 if is_plus else 0
+    last = transcript.exons[outermost]
+    longer = last._replace(end=last.end + 3) if is_plus else last._replace(start=last.start - 3)
+    if longer.start < 0 or (codes is not None and longer.end > len(codes)):
         return transcript
     exons = list(transcript.exons)
-    if plus:
-        exons[-1] = exons[-1]._replace(end=end)
-    else:
-        exons[0] = exons[0]._replace(start=start)
-    return replace(transcript, exons=tuple(exons))
+    exons[outermost] = longer
+    extended = replace(transcript, exons=tuple(exons))
+    if codes is None:
+        return extended if transcript.has_stop else transcript
+    ends_early = not ends_with_stop(transcript, codes) and ends_with_stop(extended, codes)
+    return replace(extended, has_stop=True) if ends_early else transcript
+
+
+def starts_with_atg(transcript: Transcript, codes: np.ndarray) -> bool:
+    """Whether the CDS begins in frame with ATG, by the codes (L,) of its whole sequence."""
+    first = transcript.exons[0 if transcript.strand is Strand.PLUS else -1]
+    return first.phase == 0 and translate(transcript.cds(codes)[:3]) == "M"
+
+
+def ends_with_stop(transcript: Transcript, codes: np.ndarray) -> bool:
+    """Whether the CDS ends in frame with a stop codon, by the codes (L,) of its whole sequence."""
+    first = transcript.exons[0 if transcript.strand is Strand.PLUS else -1]
+    cds = transcript.cds(codes)
+    return (len(cds) - first.phase) % 3 == 0 and translate(cds[-3:]) == "*"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
 
 NOTHING = np.zeros((0, 2), np.int64)
@@ -63,10 +64,10 @@ class Regions:
     of: Mapping[str, np.ndarray]
 
     @classmethod
-    def of_intervals(cls, intervals: Iterable[tuple[str, int, int]]) -> Regions:
-        """Regions of (sequence, start, end) triples, 0-based and half-open."""
+    def of_intervals(cls, intervals: Iterable[Interval]) -> Regions:
+        """The regions that intervals in any order cover together."""
         by_sequence: dict[str, list[tuple[int, int]]] = {}
-        for sequence, start, end in intervals:
+        for sequence, start, end, *_ in intervals:
             by_sequence.setdefault(sequence, []).append((start, end))
         return cls({sequence: union(each) for sequence, each in by_sequence.items()})
 
@@ -85,8 +86,8 @@ _WHOLE_SEQUENCE = 2**62
 _REGION = re.compile(r"(?P<name>.+):(?P<start>[\d,]+)-(?P<end>[\d,]+)")
 
 
-def parse_region(text: str) -> tuple[str, int, int]:
-    """(sequence, start, end), 0-based and half-open, of `NAME:START-END` or of a bare `NAME`.
+def parse_region(text: str) -> Interval:
+    """The interval that `NAME:START-END` or a bare `NAME`, the whole sequence, stands for.
 
     The text is 1-based and inclusive, as in samtools and genome browsers; thousands may be
     set apart by commas.
@@ -101,11 +102,11 @@ def parse_region(text: str) -> tuple[str, int, int]:
                 f"'{text}' is not a region.",
                 remedy="Write it as chr2L:9,000,001-13,000,000 (1-based, inclusive).",
             )
-        return text.strip(), 0, _WHOLE_SEQUENCE
+        return Interval(text.strip(), 0, _WHOLE_SEQUENCE)
     start, end = (int(match[key].replace(",", "") or 0) for key in ("start", "end"))
     if not 1 <= start <= end:
         raise DataError(
             f"region '{text}' holds no base.",
             remedy="The first base of a sequence is 1, and the start may not pass the end.",
         )
-    return match["name"], start - 1, end
+    return Interval(match["name"], start - 1, end)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import (
     Regions,
@@ -52,9 +53,9 @@ def test_a_region_holds_what_lies_inside_one_merged_interval(rows, start, length
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("chr2L:9,000,001-13,000,000", ("chr2L", 9_000_000, 13_000_000)),
-        ("HLA:A*01:1-5", ("HLA:A*01", 0, 5)),
-        ("chr4", ("chr4", 0, 2**62)),
+        ("chr2L:9,000,001-13,000,000", Interval("chr2L", 9_000_000, 13_000_000)),
+        ("HLA:A*01:1-5", Interval("HLA:A*01", 0, 5)),
+        ("chr4", Interval("chr4", 0, 2**62)),
     ],
 )
 def test_regions_are_written_as_in_samtools(text, expected):

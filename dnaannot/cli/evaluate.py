@@ -1,0 +1,142 @@
+"""`dnaannot evaluate`: predictions beside a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dnaannot.evaluate.genes import GeneScores
+    from dnaannot.evaluate.inputs import GeneInputs
+    from dnaannot.evaluate.intervals import Regions
+
+
+@click.group("evaluate")
+def evaluate() -> None:
+    """Compare predictions with a reference."""
+
+
+@evaluate.command("genes")
+@click.argument("prediction", metavar="PRED", type=click.Path(path_type=str))
+@click.argument("reference", metavar="REF", type=click.Path(path_type=str))
+@click.option(
+    "-g",
+    "--genome",
+    type=click.Path(path_type=str),
+    metavar="FASTA",
+    help="The genome of both: its sequences are those that count, their lengths enter the MCC, "
+    "and its bases tell which CDS have a start and a stop codon.",
+)
+@click.option(
+    "--regions",
+    metavar="BED|NAME:START-END",
+    help="Compare only inside these regions: a BED file, or one region as in samtools. What "
+    "crosses a boundary is left out of both sides; bases are clipped.",
+)
+@click.option(
+    "--add-stop",
+    "add_stop",
+    type=click.Choice(["pred", "ref"]),
+    multiple=True,
+    help="Extend the CDS of PRED or REF by its stop codon, for files that leave it out, as "
+    "AUGUSTUS does for some species; with --genome only where a stop codon follows.  [repeatable]",
+)
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="HTML",
+    help="Write a page with tables, plots and ten loci.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="JSON",
+    help="Write the scores as JSON.",
+)
+def genes(
+    prediction: str,
+    reference: str,
+    genome: str | None,
+    regions: str | None,
+    add_stop: tuple[str, ...],
+    report: Path | None,
+    json_path: Path | None,
+) -> None:
+    r"""Compare predicted coding genes with a reference.
+
+    PRED and REF are GFF3 or GTF files, plain or compressed; only their CDS count. A table goes
+    to stdout: sensitivity, precision and F1 from the base to the gene, exact boundaries, as
+    `gffcompare -e 0 --strict-match` counts CDS features; the MCC of the nine labels of BEND;
+    and how many reference genes a predictor of one path can find at all.
+
+    \b
+    dnaannot evaluate genes genes.gff3 reference.gff3 --genome genome.fa --report report.html
+    """
+    from dnaannot.cli.console import Console
+    from dnaannot.evaluate.genes import score_genes, to_text
+    from dnaannot.evaluate.inputs import read_gene_inputs
+    from dnaannot.formats.output import check_writable
+
+    for path in (report, json_path):
+        if path is not None:
+            check_writable(path)
+    part = None if regions is None else read_regions(regions)
+    inputs = read_gene_inputs(prediction, reference, genome, add_stop)
+    scores = score_genes(inputs.predicted, inputs.reference, inputs.lengths, part, inputs.marked)
+    console = Console()
+    for note in inputs.notes:
+        console.warn(note)
+    click.echo(to_text(scores))
+    facts = {"prediction": prediction, "reference": reference}
+    facts |= {"genome": genome} if genome else {}
+    facts |= {"regions": regions} if regions else {}
+    facts |= {"stop codon added": " and ".join(add_stop)} if add_stop else {}
+    if json_path is not None:
+        _write_json(json_path, scores, facts, inputs.notes)
+    if report is not None:
+        _write_page(report, scores, inputs, facts, part)
+
+
+def read_regions(text: str) -> Regions:
+    """Regions of a BED file, or of one region written as in samtools.
+
+    Raises:
+        DnaannotError: it is neither.
+    """
+    from dnaannot.evaluate.intervals import Regions, parse_region
+    from dnaannot.formats.bed import read_bed
+
+    if Path(text).exists() or text.endswith((".bed", ".bed.gz")):
+        return Regions.of_intervals(read_bed(text))
+    return Regions.of_intervals([parse_region(text)])
+
+
+def _write_json(path: Path, scores: GeneScores, facts: dict[str, str], notes: list[str]) -> None:
+    import json
+
+    from dnaannot import __version__
+    from dnaannot.evaluate.genes import to_json
+    from dnaannot.formats.output import atomic_output
+
+    content = {"dnaannot": __version__, "inputs": facts, "notes": notes, **to_json(scores)}
+    with atomic_output(path) as stream:
+        json.dump(content, stream, indent=2)
+        stream.write("\n")
+
+
+def _write_page(
+    path: Path,
+    scores: GeneScores,
+    inputs: GeneInputs,
+    facts: dict[str, str],
+    regions: Regions | None,
+) -> None:
+    from dnaannot.evaluate.report import genes_page
+    from dnaannot.formats.output import atomic_output
+
+    page = genes_page(scores, inputs.predicted, inputs.reference, facts, inputs.notes, regions)
+    with atomic_output(path) as stream:
+        stream.write(page)

@@ -1,0 +1,229 @@
+"""Two annotation files, and a genome if there is one, made ready to be compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dnaannot.dna.transcript import Transcript
+from dnaannot.errors import DataError
+from dnaannot.evaluate.gene_sets import (
+    ends_with_stop,
+    require_shared_sequences,
+    starts_with_atg,
+    with_stop,
+)
+from dnaannot.evaluate.genes import last_bases
+from dnaannot.formats.fasta import read_fasta
+from dnaannot.formats.gff import AnnotatedTranscript, Annotation, read_annotation
+from dnaannot.formats.source import read_lines
+
+PREDICTION, REFERENCE = "pred", "ref"
+_STDIN = "-"
+
+
+@dataclass(frozen=True)
+class GeneInputs:
+    """What is compared.
+
+    Attributes:
+        predicted, reference: all coding transcripts that lie on a sequence that counts.
+        marked: names of the transcripts with the attribute `representative=1`.
+        lengths: bases by sequence.
+        notes: what the user should know before reading the scores.
+    """
+
+    predicted: list[Transcript]
+    reference: list[Transcript]
+    marked: frozenset[str]
+    lengths: Mapping[str, int]
+    notes: list[str]
+
+
+def read_gene_inputs(
+    prediction: str | Path,
+    reference: str | Path,
+    genome: str | Path | None = None,
+    add_stop: Collection[str] = (),
+) -> GeneInputs:
+    """Read a prediction and its reference.
+
+    With a genome, its sequences are those that count, and whether a CDS has its start and its
+    stop codon is read from the bases. Without one it has both, but where an attribute says
+    otherwise (`partial=true` with `start_range` or `end_range`, `cds_complete=0`), and a
+    sequence is as long as its `##sequence-region` says or else ends with its last gene.
+
+    Args:
+        prediction, reference: GFF3 or GTF files; the prediction may be `-`.
+        genome: FASTA file.
+        add_stop: sides, PREDICTION or REFERENCE, whose CDS leave the stop codon out.
+
+    Raises:
+        InputFormatError: a file is not what it should be.
+        DataError: the reference has no CDS, or the files do not belong together.
+    """
+    paths = {PREDICTION: prediction, REFERENCE: reference}
+    read = {side: read_annotation(path) for side, path in paths.items()}
+    if not read[REFERENCE].transcripts:
+        raise DataError(
+            "the reference holds no CDS to compare with.",
+            path=reference,
+            remedy="Give an annotation of coding genes, with CDS features.",
+        )
+    notes = [note for side, path in paths.items() for note in _skipped(path, read[side])]
+    sides = {
+        side: [_with_declared_ends(each) for each in annotation.transcripts]
+        for side, annotation in read.items()
+    }
+    require_shared_sequences(sides[PREDICTION], sides[REFERENCE])
+    if genome is None:
+        lengths = _lengths_without_genome(paths.values(), sides.values())
+        for side in add_stop:
+            sides[side] = [with_stop(each) for each in sides[side]]
+    else:
+        lengths = _read_ends(sides, paths, genome, add_stop, notes)
+    notes += _absences(sides)
+    marked = frozenset(
+        each.transcript.name
+        for annotation in read.values()
+        for each in annotation.transcripts
+        if each.attributes.get("representative") == "1"
+    )
+    return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, notes)
+
+
+def _skipped(path: str | Path, annotation: Annotation) -> list[str]:
+    return [
+        f"{path}: left out {len(lines):,} transcripts: {reason} (first at line {min(lines)})."
+        for reason, lines in annotation.skipped.items()
+    ]
+
+
+def _with_declared_ends(annotated: AnnotatedTranscript) -> Transcript:
+    """The transcript with the ends that its attributes say are cut."""
+    attributes, transcript = annotated.attributes, annotated.transcript
+    is_cut = attributes.get("partial") == "true" or attributes.get("cds_complete") == "0"
+    if not is_cut:
+        return transcript
+    low, high = "start_range" in attributes, "end_range" in attributes
+    if not low and not high:
+        low = high = True
+    start, stop = (low, high) if transcript.strand.value == "+" else (high, low)
+    return replace(transcript, has_start=not start, has_stop=not stop)
+
+
+def _lengths_without_genome(
+    paths: Iterable[str | Path], sides: Iterable[list[Transcript]]
+) -> dict[str, int]:
+    lengths = last_bases(*sides)
+    for path in paths:
+        if str(path) == _STDIN:
+            continue
+        for _, line in read_lines(path):
+            words = line.split()
+            if line.startswith("##sequence-region") and len(words) == 4 and words[3].isdigit():
+                lengths[words[1]] = max(lengths.get(words[1], 0), int(words[3]))
+    return lengths
+
+
+def _read_ends(
+    sides: dict[str, list[Transcript]],
+    paths: Mapping[str, str | Path],
+    genome: str | Path,
+    add_stop: Collection[str],
+    notes: list[str],
+) -> dict[str, int]:
+    """Lengths of the genome's sequences; the transcripts in `sides` get the ends they have."""
+    lengths: dict[str, int] = {}
+    settled: dict[str, list[Transcript]] = {side: [] for side in sides}
+    by_sequence = {side: _by_sequence(transcripts) for side, transcripts in sides.items()}
+    stops_left_out: Counter[str] = Counter()
+    for record in read_fasta(genome):
+        lengths[record.name] = len(record.codes)
+        for side, path in paths.items():
+            for transcript in by_sequence[side].pop(record.name, ()):
+                _require_inside(transcript, len(record.codes), path)
+                extended = with_stop(transcript, record.codes)
+                stops_left_out[side] += extended is not transcript
+                chosen = extended if side in add_stop else transcript
+                settled[side].append(_with_ends_of_bases(chosen, record.codes))
+    for side, path in paths.items():
+        notes += _outside(path, by_sequence[side], genome)
+        n_without, n_all = stops_left_out[side], len(settled[side])
+        if side in add_stop:
+            notes.append(f"{path}: added the stop codon to {n_without:,} of {n_all:,} CDS.")
+        elif 2 * n_without > n_all:
+            notes.append(
+                f"{path}: {n_without:,} of {n_all:,} CDS end right before a stop codon, as if "
+                f"they left it out: such genes cannot match. Add --add-stop {side}."
+            )
+    if not any(settled.values()):
+        raise DataError(
+            f"no gene lies on a sequence of the genome, which has {_first_names(lengths)}.",
+            path=genome,
+            remedy="Give the genome that both annotations were made on.",
+        )
+    sides.update(settled)
+    return lengths
+
+
+def _by_sequence(transcripts: Iterable[Transcript]) -> dict[str, list[Transcript]]:
+    groups: dict[str, list[Transcript]] = {}
+    for each in transcripts:
+        groups.setdefault(each.sequence, []).append(each)
+    return groups
+
+
+def _require_inside(transcript: Transcript, length: int, path: str | Path) -> None:
+    if transcript.end > length:
+        raise DataError(
+            f"transcript '{transcript.name}' ends at base {transcript.end:,} of "
+            f"'{transcript.sequence}', which has {length:,} in the genome.",
+            path=path,
+            remedy="Give the genome of the same assembly.",
+        )
+
+
+def _with_ends_of_bases(transcript: Transcript, codes: np.ndarray) -> Transcript:
+    return replace(
+        transcript,
+        has_start=starts_with_atg(transcript, codes),
+        has_stop=ends_with_stop(transcript, codes),
+    )
+
+
+def _outside(
+    path: str | Path, left: Mapping[str, list[Transcript]], genome: str | Path
+) -> list[str]:
+    if not left:
+        return []
+    count = sum(map(len, left.values()))
+    return [
+        f"{path}: left out {count:,} transcripts on {len(left):,} sequences that {genome} does "
+        f"not hold: {_first_names(left)}."
+    ]
+
+
+def _absences(sides: Mapping[str, list[Transcript]]) -> list[str]:
+    """What is missing as a whole, so that low scores are understood."""
+    if not sides[PREDICTION]:
+        return ["The prediction holds no gene: every score is 0."]
+    bare = {each.sequence for each in sides[REFERENCE]}
+    bare -= {each.sequence for each in sides[PREDICTION]}
+    if not bare:
+        return []
+    return [
+        f"The prediction has no gene on {len(bare):,} sequences of the reference, "
+        f"{_first_names(bare)}: their genes count as missed. If it was not made on them, give "
+        "--regions or the --genome that it was made on."
+    ]
+
+
+def _first_names(names: Iterable[str], at_most: int = 4) -> str:
+    ordered = sorted(names)
+    shown = ", ".join(f"'{name}'" for name in ordered[:at_most])
+    return shown if len(ordered) <= at_most else f"{shown} and {len(ordered) - at_most:,} more"

@@ -217,6 +217,7 @@ _FIXED_EDGES = (
 _OPENING_RULES = {
     "c1_T": "T", "c1_x": "notT", "c2_x": "base", "c3": "base",
     "r1_T": "T", "r1_C": "C", "r1_x": "notTC", "r2_x": "base", "r3": "base",
+    "t1": "stop", "k1": "cat",
 }  # fmt: skip
 _BEGIN_RULES = {**_OPENING_RULES, "s1": "atg", "z1": "rstop"}
 

@@ -1,0 +1,57 @@
+"""The scripts in bin/ work with the code as it is."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(__file__).resolve().parents[1] / "bin"
+
+
+def test_benchmark_decodes_on_its_own(test_data):
+    genome = test_data / "yeast_chrII_120kb.fa.gz"
+    done = subprocess.run(
+        [sys.executable, BIN / "benchmark", "viterbi", genome],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(BIN.parent)},
+    )
+    assert float(done.stdout) > 0
+
+
+def test_benchmark_adds_up_what_runs_side_by_side():
+    benchmark = runpy.run_path(str(BIN / "benchmark"))
+    hold = (sys.executable, "-c", f"held = b'x' * {64 << 20}")
+    one = benchmark["run_together"](benchmark["Contestant"]("one", 1, (hold,)))
+    two = benchmark["run_together"](benchmark["Contestant"]("two", 1, (hold, hold)))
+    assert one.peak_mib > 64
+    assert two.peak_mib == pytest.approx(2 * one.peak_mib, rel=0.1)
+
+
+def test_benchmark_stops_where_a_program_fails():
+    benchmark = runpy.run_path(str(BIN / "benchmark"))
+    fail = (sys.executable, "-c", "raise SystemExit('no such species')")
+    with pytest.raises(SystemExit, match="no such species"):
+        benchmark["run_together"](benchmark["Contestant"]("failing", 1, (fail,)))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "widened"),
+    [
+        (50, 90, (50, 90)),  # between genes
+        (150, 350, (100, 400)),  # in one gene at each end
+        (250, 350, (100, 400)),  # in a gene that begins inside another
+        (100, 220, (100, 260)),  # at a gene's first base
+    ],
+)
+def test_pieces_cut_no_gene(start, end, widened):
+    make_test_data = runpy.run_path(str(BIN / "make-test-data"))
+    spans = [(100, 220), (200, 260), (300, 400)]
+    genes = [[make_test_data["Feature"]([], *span)] for span in spans]
+    assert make_test_data["widen"](start, end, genes) == widened

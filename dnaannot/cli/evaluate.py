@@ -84,10 +84,13 @@ def genes(
         if path is not None:
             check_writable(path)
     part = None if regions is None else read_regions(regions)
-    inputs = read_gene_inputs(prediction, reference, genome, add_stop)
+    inputs = read_gene_inputs(prediction, reference, genome, add_stop, part)
     scores = score_genes(inputs.predicted, inputs.reference, inputs.lengths, part, inputs.marked)
     console = Console()
-    for note in inputs.notes:
+    notes = list(inputs.notes)
+    if not scores.levels["nucleotide"].reference:
+        notes.append("No CDS of the reference lies inside the regions: every score is 0.")
+    for note in notes:
         console.warn(note)
     click.echo(to_text(scores))
     facts = {"prediction": prediction, "reference": reference}
@@ -95,9 +98,9 @@ def genes(
     facts |= {"regions": regions} if regions else {}
     facts |= {"stop codon added": " and ".join(add_stop)} if add_stop else {}
     if json_path is not None:
-        _write_json(json_path, scores, facts, inputs.notes)
+        _write_json(json_path, scores, facts, notes)
     if report is not None:
-        _write_page(report, scores, inputs, facts, part)
+        _write_page(report, scores, inputs, facts, notes, part)
 
 
 def read_regions(text: str) -> Regions:
@@ -132,11 +135,12 @@ def _write_page(
     scores: GeneScores,
     inputs: GeneInputs,
     facts: dict[str, str],
+    notes: list[str],
     regions: Regions | None,
 ) -> None:
     from dnaannot.evaluate.report import genes_page
     from dnaannot.formats.output import atomic_output
 
-    page = genes_page(scores, inputs.predicted, inputs.reference, facts, inputs.notes, regions)
+    page = genes_page(scores, inputs.predicted, inputs.reference, facts, notes, regions)
     with atomic_output(path) as stream:
         stream.write(page)

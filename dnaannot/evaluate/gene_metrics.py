@@ -91,13 +91,18 @@ def _exons(transcript: Transcript) -> Iterator[Feature]:
         yield Feature(transcript.sequence, transcript.strand, exon.start, exon.end)
 
 
+def _gaps(transcript: Transcript) -> tuple[tuple[int, int], ...]:
+    """Introns; exons that touch, as some annotations write a frameshift, have none between."""
+    return tuple((start, end) for start, end in transcript.introns if start < end)
+
+
 def _introns(transcript: Transcript) -> Iterator[Feature]:
-    for start, end in transcript.introns:
+    for start, end in _gaps(transcript):
         yield Feature(transcript.sequence, transcript.strand, start, end)
 
 
 def _intron_chain(transcript: Transcript) -> Iterator[Feature]:
-    introns = transcript.introns
+    introns = _gaps(transcript)
     if introns:
         extent = introns[0][0], introns[-1][1]
         yield Feature(transcript.sequence, transcript.strand, *extent, introns)
@@ -105,7 +110,7 @@ def _intron_chain(transcript: Transcript) -> Iterator[Feature]:
 
 def _splice_sites(transcript: Transcript, left_on: Strand) -> Iterator[Feature]:
     """The outermost base of each intron: the left one on strand `left_on`, else the right one."""
-    for start, end in transcript.introns:
+    for start, end in _gaps(transcript):
         at = start if transcript.strand is left_on else end - 1
         yield Feature(transcript.sequence, transcript.strand, at, at + 1)
 

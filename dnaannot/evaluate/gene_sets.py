@@ -10,7 +10,6 @@ import numpy as np
 
 from dnaannot.dna.sequence import translate
 from dnaannot.dna.transcript import Strand, Transcript
-from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import Regions
 
 GeneKey = tuple[str, Strand, str]
@@ -125,34 +124,7 @@ def _count_overlapping(transcripts: Iterable[Transcript]) -> int:
     return len(overlapping)
 
 
-# --- before comparing -----------------------------------------------------------------------
-
-
-def require_shared_sequences(
-    predicted: Iterable[Transcript], reference: Iterable[Transcript]
-) -> None:
-    """Refuse two annotations that both hold genes, none of them on the same sequence.
-
-    Raises:
-        DataError: they share no sequence name; the message names those of each.
-    """
-    ours, theirs = ({each.sequence for each in side} for side in (predicted, reference))
-    if not ours or not theirs or ours & theirs:
-        return
-    plain = {name.lower().removeprefix("chr") for name in ours}
-    hint = "Are they of the same genome?"
-    if plain & {name.lower().removeprefix("chr") for name in theirs}:
-        hint = "They differ by 'chr' or by case: rename the sequences of one of them."
-    raise DataError(
-        "the prediction and the reference share no sequence name: "
-        f"{_some(ours)} against {_some(theirs)}.",
-        remedy=hint,
-    )
-
-
-def _some(names: Collection[str], at_most: int = 4) -> str:
-    shown = ", ".join(f"'{name}'" for name in sorted(names)[:at_most])
-    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+# --- ends of a CDS ---------------------------------------------------------------------------
 
 
 def with_stop(transcript: Transcript, codes: np.ndarray | None = None) -> Transcript:

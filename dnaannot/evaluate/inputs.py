@@ -13,11 +13,11 @@ from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.evaluate.gene_sets import (
     ends_with_stop,
-    require_shared_sequences,
     starts_with_atg,
     with_stop,
 )
 from dnaannot.evaluate.genes import last_bases
+from dnaannot.evaluate.intervals import Regions
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import AnnotatedTranscript, Annotation, read_annotation
 from dnaannot.formats.source import read_lines
@@ -49,6 +49,7 @@ def read_gene_inputs(
     reference: str | Path,
     genome: str | Path | None = None,
     add_stop: Collection[str] = (),
+    regions: Regions | None = None,
 ) -> GeneInputs:
     """Read a prediction and its reference.
 
@@ -61,6 +62,7 @@ def read_gene_inputs(
         prediction, reference: GFF3 or GTF files; the prediction may be `-`.
         genome: FASTA file.
         add_stop: sides, PREDICTION or REFERENCE, whose CDS leave the stop codon out.
+        regions: those that will be compared; they only add to what is checked.
 
     Raises:
         InputFormatError: a file is not what it should be.
@@ -68,25 +70,22 @@ def read_gene_inputs(
     """
     paths = {PREDICTION: prediction, REFERENCE: reference}
     read = {side: read_annotation(path) for side, path in paths.items()}
-    if not read[REFERENCE].transcripts:
-        raise DataError(
-            "the reference holds no CDS to compare with.",
-            path=reference,
-            remedy="Give an annotation of coding genes, with CDS features.",
-        )
+    _require_genes(read[REFERENCE], reference)
     notes = [note for side, path in paths.items() for note in _skipped(path, read[side])]
     sides = {
         side: [_with_declared_ends(each) for each in annotation.transcripts]
         for side, annotation in read.items()
     }
-    require_shared_sequences(sides[PREDICTION], sides[REFERENCE])
+    _require_shared_sequences(sides[PREDICTION], sides[REFERENCE])
     if genome is None:
         lengths = _lengths_without_genome(paths.values(), sides.values())
         for side in add_stop:
             sides[side] = [with_stop(each) for each in sides[side]]
     else:
         lengths = _read_ends(sides, paths, genome, add_stop, notes)
-    notes += _absences(sides)
+    if regions is not None:
+        _require_known_regions(regions, lengths)
+    notes += _absences(sides, regions)
     marked = frozenset(
         each.transcript.name
         for annotation in read.values()
@@ -96,9 +95,55 @@ def read_gene_inputs(
     return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, notes)
 
 
+def _require_genes(annotation: Annotation, path: str | Path) -> None:
+    if annotation.transcripts:
+        return
+    reasons = ", ".join(annotation.skipped)
+    raise DataError(
+        "the reference holds no CDS to compare with" + (f" ({reasons})." if reasons else "."),
+        path=path,
+        remedy="Give an annotation of coding genes, with CDS features.",
+    )
+
+
+def _require_shared_sequences(
+    predicted: Iterable[Transcript], reference: Iterable[Transcript]
+) -> None:
+    """Refuse two annotations that both hold genes, none of them on the same sequence.
+
+    Raises:
+        DataError: they share no sequence name; the message names those of each.
+    """
+    ours, theirs = ({each.sequence for each in side} for side in (predicted, reference))
+    if not ours or not theirs or ours & theirs:
+        return
+    plain = {name.lower().removeprefix("chr") for name in ours}
+    hint = "Are they of the same genome?"
+    if plain & {name.lower().removeprefix("chr") for name in theirs}:
+        hint = "They differ by 'chr' or by case: rename the sequences of one of them."
+    raise DataError(
+        "the prediction and the reference share no sequence name: "
+        f"{_first_names(ours)} against {_first_names(theirs)}.",
+        remedy=hint,
+    )
+
+
+def _require_known_regions(regions: Regions, lengths: Mapping[str, int]) -> None:
+    """Refuse regions of which none lies on a sequence that counts.
+
+    Raises:
+        DataError: so it is; the message names the sequences of both.
+    """
+    if not regions.of.keys() & lengths.keys():
+        raise DataError(
+            f"the regions lie on {_first_names(regions.of)}, the genes on {_first_names(lengths)}.",
+            remedy="Name the regions' sequences as the annotations do.",
+        )
+
+
 def _skipped(path: str | Path, annotation: Annotation) -> list[str]:
     return [
-        f"{path}: left out {len(lines):,} transcripts: {reason} (first at line {min(lines)})."
+        f"{path}: left out {_plural(len(lines), 'transcript')}: {reason} (first at line {min(lines)})."
         for reason, lines in annotation.skipped.items()
     ]
 
@@ -203,21 +248,23 @@ def _outside(
         return []
     count = sum(map(len, left.values()))
     return [
-        f"{path}: left out {count:,} transcripts on {len(left):,} sequences that {genome} does "
-        f"not hold: {_first_names(left)}."
+        f"{path}: left out {_plural(count, 'transcript')} on {_plural(len(left), 'sequence')} "
+        f"that {genome} does not hold: {_first_names(left)}."
     ]
 
 
-def _absences(sides: Mapping[str, list[Transcript]]) -> list[str]:
+def _absences(sides: Mapping[str, list[Transcript]], regions: Regions | None) -> list[str]:
     """What is missing as a whole, so that low scores are understood."""
     if not sides[PREDICTION]:
         return ["The prediction holds no gene: every score is 0."]
     bare = {each.sequence for each in sides[REFERENCE]}
     bare -= {each.sequence for each in sides[PREDICTION]}
+    if regions is not None:
+        bare &= regions.of.keys()
     if not bare:
         return []
     return [
-        f"The prediction has no gene on {len(bare):,} sequences of the reference, "
+        f"The prediction has no gene on {_plural(len(bare), 'sequence')} of the reference, "
         f"{_first_names(bare)}: their genes count as missed. If it was not made on them, give "
         "--regions or the --genome that it was made on."
     ]
@@ -227,3 +274,7 @@ def _first_names(names: Iterable[str], at_most: int = 4) -> str:
     ordered = sorted(names)
     shown = ", ".join(f"'{name}'" for name in ordered[:at_most])
     return shown if len(ordered) <= at_most else f"{shown} and {len(ordered) - at_most:,} more"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -20,7 +20,7 @@ class Verdict(str, Enum):
     """How prediction and reference agree in a locus."""
 
     RIGHT = "right"
-    PARTLY = "partly right"
+    DIFFERENT = "different"
     MISSED = "missed"
     EXTRA = "not in the reference"
 
@@ -32,7 +32,7 @@ class Locus:
     Attributes:
         start, end: 0-based, half-open extent of them all.
         reference, predicted: transcripts of distinct CDS, from left to right.
-        verdict: whether every gene of both sides is right, some are not, or one side is empty.
+        verdict: whether every gene of both sides is right, one is not, or one side is empty.
     """
 
     sequence: str
@@ -97,7 +97,7 @@ def _verdict(found: list[bool], right: list[bool]) -> Verdict:
         return Verdict.MISSED
     if not found:
         return Verdict.EXTRA
-    return Verdict.RIGHT if all(found) and all(right) else Verdict.PARTLY
+    return Verdict.RIGHT if all(found) and all(right) else Verdict.DIFFERENT
 
 
 def choose_loci(loci: Sequence[Locus], count: int = 10) -> list[Locus]:

@@ -10,9 +10,9 @@ from dnaannot.evaluate.gene_metrics import Feature, is_right
 from dnaannot.evaluate.loci import Locus
 from dnaannot.evaluate.svg import RIGHT, WRONG, box, line, picture, text
 
-_WIDTH, _LABELS, _MARGIN = 1080, 190, 14
+_WIDTH, _LABELS, _MARGIN = 1080, 216, 14
 _ROW, _EXON, _AXIS = 24, 13, 30
-_MOST_ROWS = 8
+_MOST_ROWS, _MOST_LETTERS = 8, 20
 
 
 def draw_locus(
@@ -76,8 +76,10 @@ def _draw_transcript(
     middle = y + _EXON / 2 + 2
     whole = is_right([transcript], models_of_both)
     name = transcript.name or transcript.gene or "unnamed"
-    label = f"{name if len(name) <= 16 else name[:15] + '…'} {transcript.strand.value}"
-    parts = [text(_LABELS - 12, y + _EXON, label + (" ✓" if whole else ""), "end", "name")]
+    label = name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"
+    parts = [text(_LABELS - 26, y + _EXON, label, "end", "name")]
+    if whole:
+        parts.append(text(_LABELS - 22, y + _EXON, "✓", kind="name"))
     for start, end in transcript.introns:
         parts.append(line(place(start), middle, place(end), middle, "#6b7280"))
         parts += _chevrons(place(start), place(end), middle, transcript.strand)

@@ -16,7 +16,7 @@ WRONG = "#d55e00"
 """Grey, and the blue and vermillion of Okabe and Ito, told apart by all common eyes."""
 
 _WIDTH, _HEIGHT = 520, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 14, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 20, 14, 50
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", kind: str = "") -> str:
@@ -71,8 +71,8 @@ def level_bars(levels: Mapping[str, Level]) -> str:
             f'<circle cx="{left + recall * scale:.1f}" cy="{y + 10}" r="4" fill="{RIGHT}"/>'
         )
         parts.append(_diamond(left + precision * scale, y + 10))
-        end = max(recall, precision, f1) * scale + left
-        parts.append(text(end + 9, y + 14, f"{f1:.1f}", kind="value"))
+        parts.append(text(_WIDTH - 4, y + 14, f"{f1:.1f}", "end", "value"))
+    parts.append(text(_WIDTH - 4, 11, "F1", "end", "tick"))
     parts.append(box(left, 2, 14, 9, "#9cc7e2") + text(left + 19, 11, "F1", kind="tick"))
     parts.append(f'<circle cx="{left + 56}" cy="7" r="4" fill="{RIGHT}"/>')
     parts.append(text(left + 64, 11, "sensitivity", kind="tick"))

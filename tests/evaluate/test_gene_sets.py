@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dnaannot.dna.sequence import encode, reverse_complement
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
-from dnaannot.errors import DataError
 from dnaannot.evaluate.gene_sets import (
+    ends_with_stop,
     genes_of,
     reachable,
     representative,
-    require_shared_sequences,
+    starts_with_atg,
     with_stop,
 )
 from dnaannot.evaluate.intervals import Regions
@@ -97,28 +98,6 @@ def test_the_representative_is_marked_else_complete_else_longest():
     assert representative([partial, frameless]) is frameless
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "hint"),
-    [
-        ("2L", "chr2L", "differ by 'chr'"),
-        ("CHR1", "1", "differ by 'chr'"),
-        ("scaffold1", "chr1", "same genome"),
-    ],
-)
-def test_annotations_of_different_names_are_refused_with_both_names(ours, theirs, hint):
-    sides = [model([(0, 9)], sequence=ours)], [model([(0, 9)], sequence=theirs)]
-    with pytest.raises(DataError, match=hint) as refusal:
-        require_shared_sequences(*sides)
-    assert f"'{ours}'" in str(refusal.value)
-    assert f"'{theirs}'" in str(refusal.value)
-
-
-def test_an_empty_side_and_a_shared_name_are_accepted():
-    one, other = model([(0, 9)], sequence="a"), model([(0, 9)], sequence="b")
-    require_shared_sequences([], [one])
-    require_shared_sequences([one, other], [other])
-
-
 def test_a_stop_is_added_at_the_three_prime_end():
     plus = with_stop(model([(0, 9), (20, 29)]))
     minus = with_stop(model([(10, 19), (30, 39)], "-"))
@@ -129,7 +108,38 @@ def test_a_stop_is_added_at_the_three_prime_end():
 def test_no_stop_is_added_where_there_is_none_to_add():
     cut = model([(10, 19)], has_stop=False)
     at_edge = model([(2, 11)], "-")
-    no_stop = model([(10, 19)])
     assert with_stop(cut) is cut
     assert with_stop(at_edge) is at_edge
-    assert with_stop(no_stop, lambda *_: False) is no_stop
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+@pytest.mark.parametrize(
+    ("bases", "bounds", "extended"),
+    [
+        (b"CCATGAAATAACC", (2, 8), (2, 11)),
+        (b"CCATGAAATACCC", (2, 8), (2, 8)),
+        (b"CCATGTAATAACC", (2, 8), (2, 8)),
+        (b"CCATGAAATA", (2, 8), (2, 8)),
+    ],
+    ids=["stop behind", "no stop behind", "has its stop", "sequence ends"],
+)
+def test_with_the_bases_a_stop_is_added_only_where_one_follows(strand, bases, bounds, extended):
+    codes = encode(bases)
+    if strand == "-":
+        codes = reverse_complement(codes)
+        bounds, extended = (
+            (len(codes) - end, len(codes) - start) for start, end in (bounds, extended)
+        )
+    changed = with_stop(model([bounds], strand), codes)
+    assert changed.exons[0][:2] == extended
+
+
+def test_ends_are_told_from_the_bases_in_frame():
+    codes = encode(b"ATGAAATGA")
+    assert starts_with_atg(model([(0, 9)]), codes)
+    assert ends_with_stop(model([(0, 9)]), codes)
+    assert not starts_with_atg(model([(3, 9)]), codes)
+    assert not ends_with_stop(model([(1, 9)]), codes)
+    shifted = Transcript("s", Strand.PLUS, with_phases([(1, 9)], Strand.PLUS, first_phase=2))
+    assert ends_with_stop(shifted, codes)
+    assert not starts_with_atg(shifted, codes)

@@ -70,8 +70,8 @@ class Viterbi:
             chunks: words (n,) uint32 and emissions (n, K) float32, finite, of consecutive
                 stretches of any length.
             begin: (S,) bool, states in which a path may begin, `grammar.begins` by default.
-            end: (S,) bool, states in which it may end, `grammar.ends` by default; it may always
-                end inside a jump.
+            end: (S,) bool, states in which it may end, `grammar.ends` by default; inside a jump
+                if it may end in the jump's intron state.
 
         Returns:
             The score of the path, as the generator's value.
@@ -141,7 +141,6 @@ class _Run:
         self._tables, self._planner, self._slots, self._size = tables, planner, slots, block
         self._before, self._taken_off = 0, 0.0
         self.position = self.filled = 0
-        self._columns = int(tables.column.max()) + 1
         self._front = Front(
             score=np.full((2, states), -np.inf),
             origin=np.zeros((2, states), np.int32),
@@ -155,7 +154,7 @@ class _Run:
         self._open_block()
 
     def _open_block(self) -> None:
-        self._back = np.empty((self._size, self._columns), np.uint8)
+        self._back = np.empty((self._size, self._tables.columns), np.uint8)
         self._marks = np.empty(self._size, np.uint32)
         self.filled = 0
 
@@ -204,11 +203,11 @@ class _Run:
     def best(self, end: np.ndarray) -> tuple[int, float]:
         """Code and score of the best path that may end here, after `close`."""
         inside = (self.position - 1 - np.arange(self._slots)) % self._slots
-        inside_jump = self._front.landing & (inside > 0)
+        live = (self._front.landing & (inside > 0))[:, None] & end[self._tables.intron]
         scores = np.concatenate(
             (
                 np.where(end, self._front.score[0], -np.inf),
-                np.where(inside_jump[:, None], self._front.jumping, -np.inf).ravel(),
+                np.where(live, self._front.jumping, -np.inf).ravel(),
             )
         )
         code = int(scores.argmax())
@@ -279,11 +278,11 @@ class _Blocks:
 
     def finish(self, code: int, final: int | None = None) -> Iterator[np.ndarray]:
         """States of the `final` oldest blocks (all by default), whose path ends at `code`."""
-        codes = [code]
-        for block in list(self._waiting)[1:final][::-1]:
+        blocks, codes = list(self._waiting)[:final], [code]
+        for block in blocks[:0:-1]:
             codes.append(int(block.origin[codes[-1]]))
-        while codes:
-            block = self._waiting.popleft()
+        for block in blocks:
+            self._waiting.popleft()
             back, marks = self._take(block)
             path = np.empty(block.bases, np.uint8)
             trace(self._tables, self._slots, codes.pop(), block.end, back, marks, path)
@@ -312,12 +311,11 @@ class _Blocks:
         if block.pointers is not None:
             self._held -= _nbytes(block)
             return block.pointers
-        columns = int(self._tables.column.max()) + 1
-        back = np.empty((block.bases, columns), np.uint8)
+        back = np.empty((block.bases, self._tables.columns), np.uint8)
         marks = np.empty(block.bases, np.uint32)
         self._file.seek(block.offset)
         for pointers in (back, marks):
-            self._file.readinto(memoryview(pointers).cast("B"))
+            self._file.readinto(pointers.data.cast("B"))
         self._spilled -= 1
         if not self._spilled:
             self._file.truncate(0)

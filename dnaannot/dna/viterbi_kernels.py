@@ -22,6 +22,7 @@ class Tables(NamedTuple):
 
     label: np.ndarray  # (S,) uint8
     column: np.ndarray  # (S,) uint8, where a row of back pointers holds the state's predecessor
+    columns: int  # in a row of back pointers, the last for all states with one predecessor
     only: np.ndarray  # (S,) uint8, the predecessor of a state that has one
     jump_into: np.ndarray  # (S,) int8, the jump that enters the state, -1 if none
     donor: np.ndarray  # (J,) uint8
@@ -247,7 +248,7 @@ def trace(tables, slots, code, end, back, marks, path):
         j = tables.jump_into[state]
         if j < 0:
             column = tables.column[state]
-            last = column == back.shape[1] - 1
+            last = column == tables.columns - 1
             state = np.int64(tables.only[state] if last else back[i, column])
         elif marks[i] >> j & 1:
             for k in range(max(0, i - slots + 1), i):

@@ -38,6 +38,7 @@ def build_tables(grammar: Grammar, weights: np.ndarray) -> Tables:
     return Tables(
         label=grammar.label_of_state,
         column=np.where(branching, np.cumsum(branching) - 1, branching.sum()).astype(np.uint8),
+        columns=int(branching.sum()) + 1,
         only=only,
         jump_into=jump_into,
         donor=donor.astype(np.uint8),

@@ -143,7 +143,8 @@ def _require_known_regions(regions: Regions, lengths: Mapping[str, int]) -> None
 
 def _skipped(path: str | Path, annotation: Annotation) -> list[str]:
     return [
-        f"{path}: left out {_plural(len(lines), 'transcript')}: {reason} (first at line {min(lines)})."
+        f"{path}: left out {_plural(len(lines), 'transcript')}: {reason} "
+        f"(first at line {min(lines)})."
         for reason, lines in annotation.skipped.items()
     ]
 

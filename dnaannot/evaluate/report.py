@@ -61,9 +61,10 @@ svg .side { fill: #5c6370; font-size: 11px; }
 .matrix td, .matrix th { font-size: 12px; padding: 3px 6px; }
 .matrix td.same { font-weight: 600; }
 details { margin: 12px 0; } summary { cursor: pointer; color: #0072b2; }
-@media (max-width: 760px) { .grid { grid-template-columns: 1fr; }
+@media screen and (max-width: 760px) { .grid { grid-template-columns: 1fr; }
   .tiles { grid-template-columns: 1fr 1fr; } }
-@media print { body { padding: 0; max-width: none; font-size: 11pt; } h2 { break-after: avoid; }
+@media print { body { padding: 0; max-width: none; font-size: 10pt; }
+  h2, h2 + p, .key-line { break-after: avoid; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
@@ -228,7 +229,7 @@ def _loci(
         f"<h2>{_in_words(len(chosen))} loci</h2>"
         f"<p>Genes that overlap are one locus; of {len(loci):,} there are {counts}. Those below "
         "are spread evenly over the genome, each kind by its share and at least once.</p>"
-        '<p class="quiet"><span class="key right"></span>exon in both'
+        '<p class="quiet key-line"><span class="key right"></span>exon in both'
         '<span class="key"></span>exon in one only &nbsp; ✓ whole CDS in both</p>'
     )
     return intro + "".join(_locus(locus, draw_locus(locus, both[0], both[1])) for locus in chosen)

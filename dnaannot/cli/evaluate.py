@@ -65,7 +65,7 @@ def genes(
     report: Path | None,
     json_path: Path | None,
 ) -> None:
-    r"""Compare predicted coding genes with a reference.
+    """Compare predicted coding genes with a reference.
 
     PRED and REF are GFF3 or GTF files, plain or compressed; only their CDS count. A table goes
     to stdout: sensitivity, precision and F1 from the base to the gene, exact boundaries, as
@@ -74,7 +74,7 @@ def genes(
 
     \b
     dnaannot evaluate genes genes.gff3 reference.gff3 --genome genome.fa --report report.html
-    """
+    """  # noqa: D301
     from dnaannot.cli.console import Console
     from dnaannot.evaluate.genes import score_genes, to_text
     from dnaannot.evaluate.inputs import read_gene_inputs

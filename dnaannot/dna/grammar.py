@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dnaannot.dna.sequence import GAP, A, C, G, N, T
+from dnaannot.dna.sequence import GAP, A, C, G, T
 
 # --- labels ---------------------------------------------------------------------------------
 
@@ -42,9 +42,7 @@ UNKNOWN = 255
 IS_CODING = np.array([name[:3] in ("cds", "sta", "sto") for name in LABELS])
 """(17,) whether a label belongs to the CDS."""
 
-MIRRORED_LABEL = np.array(
-    [0, *range(1 + MINUS, 1 + 2 * MINUS), *range(1, 1 + MINUS)], np.uint8
-)
+MIRRORED_LABEL = np.array([0, *range(1 + MINUS, 1 + 2 * MINUS), *range(1, 1 + MINUS)], np.uint8)
 """(17,) label of the same base on the reverse complement."""
 
 BEND_LABELS = (
@@ -56,16 +54,18 @@ BEND_LABELS = (
 def reverse_complement_labels(labels: np.ndarray) -> np.ndarray:
     """Labels (L,) uint8 of the reverse complement; `UNKNOWN` stays."""
     known = labels != UNKNOWN
-    return np.where(known, MIRRORED_LABEL[np.where(known, labels, 0)], UNKNOWN)[::-1].astype(np.uint8)
+    mirrored = np.where(known, MIRRORED_LABEL[np.where(known, labels, 0)], UNKNOWN)
+    return mirrored[::-1].astype(np.uint8)
 
 
 # --- what is read at a position -------------------------------------------------------------
 
 _RULES = (
-    "any", "base",                                       # any position; any but a gap
+    "any", "base",  # any position; any but a gap
     "T", "C", "A", "G", "notT", "notTC", "notA", "notAG", "TC",
-    "atg", "stop", "donor+", "acceptor+",                # plus strand, at their first base ...
-    "cat", "rstop", "acceptor-", "donor-",               # minus strand; acceptor+ and donor- at their last
+    # codons at their first base; donor+ and acceptor- at their first base, the others at their last
+    "atg", "stop", "donor+", "acceptor+",
+    "cat", "rstop", "acceptor-", "donor-",
 )  # fmt: skip
 RULE_BIT: dict[str, int] = {name: 1 << index for index, name in enumerate(_RULES)}
 GAP_FIRST = 1 << 30
@@ -277,7 +277,10 @@ def gene_grammar(min_intron: int = 20) -> Grammar:
     is_intron = np.array([state.endswith(":intron") for state in states])
     is_codon = np.array([state in _CODON_EDGES for state in states])
     opens = np.array([state in _OPENING_RULES for state in states])
-    whole = {state: np.array([name == state for name in states]) for state in ("ig", "s1", "z1", "t3", "k3")}
+    whole = {
+        state: np.array([name == state for name in states])
+        for state in ("ig", "s1", "z1", "t3", "k3")
+    }
     return Grammar(
         labels=LABELS,
         states=states,

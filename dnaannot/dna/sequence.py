@@ -1,4 +1,4 @@
-"""Bases as codes: A, C, G, T are 0 to 3, any other letter is N (4), a base inside a gap is GAP (5)."""
+"""Bases as codes: A, C, G, T are 0 to 3, other letters N (4), bases inside a gap GAP (5)."""
 
 from __future__ import annotations
 

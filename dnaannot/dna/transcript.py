@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -90,9 +90,13 @@ class Transcript:
     def introns(self) -> tuple[tuple[int, int], ...]:
         """Half-open intervals between consecutive exons, ascending."""
         return tuple(
-            (left.end, right.start)
-            for left, right in zip(self.exons, self.exons[1:], strict=False)
+            (left.end, right.start) for left, right in zip(self.exons, self.exons[1:], strict=False)
         )
+
+    def moved(self, offset: int, sequence: str | None = None) -> Transcript:
+        """The same transcript `offset` bases further right, on another sequence if one is named."""
+        exons = tuple(e._replace(start=e.start + offset, end=e.end + offset) for e in self.exons)
+        return replace(self, exons=exons, sequence=sequence or self.sequence)
 
     def cds(self, codes: np.ndarray) -> np.ndarray:
         """Codes of its coding sequence, 5' to 3', from the codes (L,) of its whole sequence."""
@@ -100,7 +104,9 @@ class Transcript:
         return reverse_complement(spliced) if self.strand is Strand.MINUS else spliced
 
 
-def with_phases(intervals: list[tuple[int, int]], strand: Strand, first_phase: int = 0) -> tuple[Exon, ...]:
+def with_phases(
+    intervals: list[tuple[int, int]], strand: Strand, first_phase: int = 0
+) -> tuple[Exon, ...]:
     """Exons of ascending half-open intervals, phases counted from the 5' end.
 
     Args:

@@ -96,7 +96,7 @@ def load_gene_model(path: str | Path) -> tuple[GeneModel, dict[str, Any]]:
     return model.eval(), facts
 
 
-def _opened(path: str | Path):  # noqa: ANN202 - safetensors has no public type for it
+def _opened(path: str | Path):
     if not Path(path).is_file():
         raise ModelError("no such model file.", path=path)
     try:

@@ -134,6 +134,17 @@ class Trainer:
             self.save_state(self.state_path)
         return self.progress
 
+    def steps_within(self, seconds: float, trial_steps: int) -> int:
+        """How many steps fit a time budget, by timing a few; the module is left as it was."""
+        kept = {name: value.clone() for name, value in self.module.state_dict().items()}
+        with ThreadPoolExecutor(self.workers, initializer=_one_thread) as pool:
+            self._step(0, pool)
+            began = time.monotonic()
+            for step in range(trial_steps):
+                self._step(step, pool)
+        self.module.load_state_dict(kept)
+        return max(1, int(seconds * trial_steps / (time.monotonic() - began)))
+
     def _run(self, pool: ThreadPoolExecutor) -> None:
         saved = time.monotonic()
         while self.progress.step < self.schedule.steps:
@@ -181,6 +192,12 @@ class Trainer:
             self.save_best(metrics)
         else:
             self.progress.stale += 1
+
+    @staticmethod
+    def schedule_of(path: Path) -> dict[str, Any]:
+        """The schedule of the run whose state is at `path`."""
+        with safe_open(str(path), framework="pt") as file:
+            return json.loads(file.metadata()["training"])["fingerprint"]["schedule"]
 
     def save_state(self, path: Path) -> None:
         """Write the resume state, whole or not at all."""

@@ -1,0 +1,59 @@
+"""The bundled models, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dnaannot.errors import ModelError
+from dnaannot.nn.checkpoint import read_facts
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that can be named.
+
+    Attributes:
+        name: its name, the file's stem.
+        path: its file.
+        facts: the JSON of its header; `facts["card"]` says what it was trained on.
+    """
+
+    name: str
+    path: Path
+    facts: dict[str, Any]
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known of the model's training and accuracy."""
+        return self.facts.get("card", {})
+
+
+def bundled() -> list[Entry]:
+    """The models that come with the package, by name."""
+    folder = Path(str(files("dnaannot") / "models"))
+    return [
+        Entry(path.stem, path, read_facts(path)) for path in sorted(folder.glob("*.safetensors"))
+    ]
+
+
+def find(name_or_path: str) -> Entry:
+    """A bundled model by name, or a model file by path.
+
+    Raises:
+        ModelError: if there is neither.
+    """
+    entries = bundled()
+    for entry in entries:
+        if entry.name == name_or_path:
+            return entry
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors" or path.exists():
+        return Entry(path.stem, path, read_facts(path))
+    names = ", ".join(entry.name for entry in entries) or "none"
+    raise ModelError(
+        f"no model named {name_or_path!r}.",
+        remedy=f"Bundled models: {names}; or give the path of a .safetensors file.",
+    )

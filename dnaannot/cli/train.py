@@ -1,0 +1,127 @@
+"""`dnaannot train`: models from a lab's own genomes and annotations."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnaannot.cli.console import Console
+from dnaannot.cli.options import BasePairs, device_option, quiet_option, threads_option
+
+if TYPE_CHECKING:
+    from dnaannot.training.gene_run import GeneRun
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, None: 60}
+
+
+class Duration(click.ParamType):
+    """A length of time: 90s, 45m, 2h; a bare number means minutes."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(str(value).strip())
+        if not match or float(match[1]) == 0:
+            self.fail(f"{value!r} is no length of time; write for example 45m or 2h.", param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]
+
+
+@click.group()
+def train() -> None:
+    """Train a model on your own genomes and annotations."""
+
+
+@train.command("genes")
+@click.argument("files", nargs=-1, required=True, metavar="GENOME.fa GENES.gff3 [...]")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE.safetensors", help="The model to write."
+)
+@click.option("--init", metavar="NAME|PATH", help="Start from this model, not from scratch.")
+@click.option(
+    "--preset",
+    type=click.Choice(["strided", "spt", "tiny"]),
+    default="strided",
+    show_default=True,
+    help="Size of the encoder, without --init.",
+)
+@click.option("--time-budget", type=Duration(), help="Train for about so long, such as 2h.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train for so many steps.")
+@click.option(
+    "--validation",
+    multiple=True,
+    metavar="REGION",
+    help="Hold this out to choose the best weights by; NAME or NAME:START-END, repeatable.  "
+    "[default: the last tenth of the longest sequence]",
+)
+@click.option("--exclude", multiple=True, metavar="REGION", help="Never train on this; repeatable.")
+@click.option(
+    "--shares",
+    metavar="A,B,...",
+    help="Share of the training windows for each genome.  [default: by bases]",
+)
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its peak.")
+@click.option("--warmup", type=int, default=200, show_default=True, help="Steps of warm-up.")
+@click.option(
+    "--window-bases", type=BasePairs(), default=13_824, show_default=True, help="Of one window."
+)
+@click.option("--batch", type=int, default=4, show_default=True, help="Windows a step.")
+@click.option("--genic-share", type=float, default=0.6, show_default=True, help="Around a gene.")
+@click.option(
+    "--site-weight",
+    type=float,
+    default=10.0,
+    show_default=True,
+    help="Weight of splice sites, starts and stops in the cross-entropy.",
+)
+@click.option(
+    "--crf-start",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    help="Share of the steps after which the CRF likelihood is the loss.",
+)
+@click.option("--label-share", type=float, default=0.05, show_default=True, help="Of the "
+              "cross-entropy beside the likelihood.")  # fmt: skip
+@click.option(
+    "--min-intron", type=int, default=20, show_default=True, help="Least intron length in bases."
+)
+@click.option("--validate-every", type=int, default=500, show_default=True, help="Steps.")
+@click.option(
+    "--patience", type=int, default=0, help="Stop after so many validations without gain."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of weights and data order.")
+@click.option("--half", is_flag=True, help="Write the weights as float16.")
+@click.option("--resume", is_flag=True, help="Go on from FILE.state, where it was interrupted.")
+@click.option("--species", multiple=True, help="Name for the model's card; repeatable.")
+@click.option("--licence", default="", help="For the model's card.")
+@device_option
+@threads_option
+@quiet_option
+def train_genes(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
+    """Train a gene model on pairs of a genome and its annotation.
+
+    One transcript represents each gene; genes that no valid gene model can spell are left out
+    and counted. The best weights by validation are kept in FILE, the state of the run in
+    FILE.state until it is complete, and a report (JSON, PNG, HTML) in FILE.report.
+    """
+    from dnaannot.training.gene_run import GeneRun
+
+    if len(files) % 2:
+        raise click.UsageError("give pairs: a genome and its annotation, then the next pair.")
+    console = Console(quiet)
+    run = GeneRun(files=files, note=console.note, warn=console.warn, **options)
+    with console.progress("training", unit="steps") as on_progress:
+        _announce(run.train(lambda step, steps, loss: on_progress(step, steps)), run, console)
+
+
+def _announce(best: dict[str, float], run: GeneRun, console: Console) -> None:
+    shown = ", ".join(f"{k} {v:.3f}" for k, v in best.items() if k not in ("score", "step"))
+    console.note(f"best at step {best.get('step', 0)}: {shown}")
+    console.note(f"wrote {run.output} and {run.report_folder}")

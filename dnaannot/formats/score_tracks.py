@@ -1,0 +1,82 @@
+"""Label posteriors of a run as bigWig files, gathered sequence by sequence."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from dnaannot.dna.grammar import LABEL_INDEX
+from dnaannot.dna.sequence import runs
+from dnaannot.formats.bigwig import Block, write_bigwig
+from dnaannot.formats.output import make_folder
+
+TRACKS: dict[str, tuple[str, ...]] = {
+    f"{kind}.{side}": tuple(name + sign for name in names)
+    for sign, side in (("+", "plus"), ("-", "minus"))
+    for kind, names in {
+        "cds": ("cds0", "cds1", "cds2", "start", "stop"),
+        "start": ("start",),
+        "stop": ("stop",),
+        "donor": ("donor",),
+        "intron": ("intron",),
+        "acceptor": ("acceptor",),
+    }.items()
+}
+"""Labels that are summed in each track."""
+LEAST = 0.001
+"""Posteriors below this are left out: no value stands for about 0."""
+
+
+class ScoreTracks:
+    """Collects posteriors on disk and writes one bigWig a track at the end.
+
+    Args:
+        folder: where to; it is made.
+
+    Raises:
+        OutputError: if the folder cannot be made.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = make_folder(folder)
+        self._files: dict[str, IO[bytes]] = {
+            name: tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the object lives
+            for name in TRACKS
+        }
+        self._index: dict[str, list[tuple[str, int, int]]] = {name: [] for name in TRACKS}
+
+    def add(self, sequence: str, start: int, posteriors: np.ndarray) -> None:
+        """Take in posteriors (n, 17) float32 of the bases from `start` on, in order."""
+        for name, labels in TRACKS.items():
+            values = posteriors[:, [LABEL_INDEX[label] for label in labels]].sum(1)
+            for low, high in runs(values >= LEAST):
+                kept = np.minimum(values[low:high], 1).astype(np.float16)
+                self._files[name].write(kept.tobytes())
+                self._index[name].append((sequence, start + int(low), len(kept)))
+
+    def write(self, sizes: Mapping[str, int]) -> list[Path]:
+        """Write the bigWig files, each whole; returns their paths.
+
+        Args:
+            sizes: length of every sequence by name, in the order in which they were added.
+
+        Raises:
+            OutputError: if a file cannot be written.
+        """
+        paths = []
+        for name in TRACKS:
+            path = self.folder / f"{name}.bw"
+            write_bigwig(path, sizes, self._blocks(name))
+            paths.append(path)
+        return paths
+
+    def _blocks(self, name: str) -> Iterator[Block]:
+        stream = self._files[name]
+        stream.seek(0)
+        for sequence, start, length in self._index[name]:
+            values = np.frombuffer(stream.read(2 * length), np.float16).astype(np.float32)
+            yield Block(sequence, start, values)

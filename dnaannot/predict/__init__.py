@@ -1,0 +1,1 @@
+"""Prediction: sequences in, scored values out."""

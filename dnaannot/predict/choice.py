@@ -1,0 +1,93 @@
+"""Which bundled model fits a genome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnaannot.catalog import Entry
+from dnaannot.dna.sequence import N
+from dnaannot.errors import ModelError
+from dnaannot.nn.checkpoint import load_gene_model
+from dnaannot.predict.genes import GenePredictor
+from dnaannot.predict.scorer import Compute
+
+SAMPLE_PIECES, SAMPLE_PIECE_BASES = 8, 36_864
+POOR_FIT = 0.6
+"""A genome fits poorly where a model's score on it is under this share of its card's."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model and how well it fits a sample of a genome.
+
+    Attributes:
+        entry: the model.
+        confidence: see `confidence`.
+    """
+
+    entry: Entry
+    confidence: float
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether the model is far less sure here than on the genomes that its card names."""
+        usual = self.entry.card.get("confidence")
+        return usual is not None and self.confidence < POOR_FIT * usual
+
+
+def sample(
+    sequences: Sequence[np.ndarray],
+    pieces: int = SAMPLE_PIECES,
+    bases: int = SAMPLE_PIECE_BASES,
+) -> list[np.ndarray]:
+    """Up to `pieces` stretches of at most `bases` bases, evenly spread over sequences.
+
+    Stretches that are mostly N are left out.
+    """
+    starts: list[tuple[int, int]] = []
+    for index, codes in enumerate(sequences):
+        starts += [(index, at) for at in range(0, max(1, len(codes) - bases // 2), bases)]
+    step = max(1, math.ceil(len(starts) / pieces))
+    chosen = [sequences[i][at : at + bases] for i, at in starts[step // 2 :: step]]
+    return [codes for codes in chosen if (codes == N).mean() < 0.5]
+
+
+def confidence(entry: Entry, pieces: Sequence[np.ndarray], compute: Compute) -> float:
+    """How sure a model is of the exons it finds: their mean posterior, weighted by length.
+
+    Args:
+        pieces: (L_i,) codes of stretches of the genome.
+
+    Returns:
+        Between 0 and 1; 0 where it finds none.
+    """
+    model, _ = load_gene_model(entry.path)
+    predictor = GenePredictor(model, compute)
+    sure = bases = 0.0
+    for genes in predictor.predict((str(i), codes) for i, codes in enumerate(pieces)):
+        for transcript in genes.transcripts:
+            for exon in transcript.exons:
+                sure += exon.score * (exon.end - exon.start)
+                bases += exon.end - exon.start
+    return sure / bases if bases else 0.0
+
+
+def choose(
+    entries: Sequence[Entry], pieces: Sequence[np.ndarray], compute: Compute
+) -> list[Choice]:
+    """Choices for a genome, the best fitting first; ties go to the first of `entries`.
+
+    Raises:
+        ModelError: if there is no model to choose from.
+    """
+    if not entries:
+        raise ModelError(
+            "this installation holds no bundled model.",
+            remedy="Give one with --model PATH, or train one with `dnaannot train genes`.",
+        )
+    choices = [Choice(entry, confidence(entry, pieces, compute)) for entry in entries]
+    return sorted(choices, key=lambda choice: -choice.confidence)

@@ -1,0 +1,223 @@
+"""Genes of sequences: emissions, one best path a sequence, transcripts with posteriors.
+
+codes -> emissions (tiles, stitched) -> blocks -> states -> posteriors -> transcripts
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_words
+from dnaannot.dna.posterior import posteriors
+from dnaannot.dna.sequence import GAP, mark_gaps
+from dnaannot.dna.transcript import Exon, Transcript, read_transcripts
+from dnaannot.dna.viterbi import BLOCK, Viterbi
+from dnaannot.nn.model import GeneModel
+from dnaannot.predict.scorer import Compute, Scorer
+
+_RULE_REACH = 2
+
+
+class Block(NamedTuple):
+    """A stretch of a sequence at fixed coordinates.
+
+    Attributes:
+        start: 0-based coordinate of its first base.
+        words: (n,) uint32 position words.
+        emissions: (n, 17) float32.
+        states: (n,) uint8 of the best path.
+    """
+
+    start: int
+    words: np.ndarray
+    emissions: np.ndarray
+    states: np.ndarray
+
+
+@dataclass(frozen=True)
+class Genes:
+    """The genes of one sequence, found while they are iterated.
+
+    Attributes:
+        name: of the sequence.
+        codes: (L,) uint8, gaps marked.
+        transcripts: in order of position; must be consumed before the next sequence.
+    """
+
+    name: str
+    codes: np.ndarray
+    transcripts: Iterator[Transcript]
+
+
+OnLabels = Callable[[str, int, np.ndarray], None]
+"""Called with (sequence, start, label posteriors (n, 17) float32) of each block in order."""
+OnBases = Callable[[int], None]
+"""Called with the number of bases decoded since the last call."""
+
+
+class GenePredictor:
+    """Predicts genes with one model.
+
+    Args:
+        model: in evaluation mode.
+        compute: how to compute.
+        min_gap: runs of at least this many N are gaps: introns may span them, exons may not.
+        both_strands: average the emissions of both strands, so that the reverse complement of
+            a sequence has the mirrored genes; takes twice the time.
+        on_labels: receives label posteriors.
+        on_bases: receives progress.
+
+    Raises:
+        ValueError: if a gap could be shorter than the least intron.
+    """
+
+    def __init__(
+        self,
+        model: GeneModel,
+        compute: Compute,
+        *,
+        min_gap: int = 50,
+        both_strands: bool = False,
+        on_labels: OnLabels | None = None,
+        on_bases: OnBases | None = None,
+    ) -> None:
+        if min_gap < model.grammar.min_intron:
+            raise ValueError(
+                f"min_gap must be at least the model's least intron, {model.grammar.min_intron}"
+            )
+        self.grammar = model.grammar
+        self.weights = model.pair_weights.detach().cpu().float().numpy()
+        self.min_gap, self.on_labels = min_gap, on_labels
+        self.on_bases = on_bases or (lambda _: None)
+        self.stride = model.encoder.config.stride
+        self._scorer = Scorer(model, compute, both_strands)
+        self._viterbi = Viterbi(self.grammar, self.weights)
+        self._gap_emissions = gap_emissions(self.grammar, self.weights)
+
+    def predict(self, sequences: Iterable[tuple[str, np.ndarray]]) -> Iterator[Genes]:
+        """Genes of each (name, codes (L,)), in order, L >= 1."""
+        marked = ((name, mark_gaps(codes, self.min_gap)) for name, codes in sequences)
+        for name, codes, chunks in self._scorer.score_all(marked):
+            yield Genes(name, codes, self._decode(name, codes, chunks))
+
+    def _decode(
+        self, name: str, codes: np.ndarray, chunks: Iterable[np.ndarray]
+    ) -> Iterator[Transcript]:
+        blocks = self._with_states(self._blocks(codes, chunks))
+        path = _ScoredPath(self.grammar)
+        labels = path.follow(self._scored(name, blocks))
+        for transcript in read_transcripts(labels, name):
+            yield path.scored(transcript, len(codes))
+
+    def _blocks(self, codes: np.ndarray, chunks: Iterable[np.ndarray]) -> Iterator[Block]:
+        """Blocks without states, cut at multiples of BLOCK whatever the chunks."""
+        none = np.empty(0, np.uint8)
+        for start, emissions in _rechunked(chunks, BLOCK):
+            end = start + len(emissions)
+            low = max(0, start - _RULE_REACH)
+            words = position_words(codes[low : end + _RULE_REACH])[start - low : end - low]
+            gap = codes[start:end] == GAP
+            if gap.any():
+                emissions = np.where(gap[:, None], self._gap_emissions, emissions)
+            yield Block(start, words, emissions, none)
+
+    def _with_states(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        waiting: deque[Block] = deque()
+
+        def fed() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for block in blocks:
+                waiting.append(block)
+                yield block.words, block.emissions
+
+        for _, states in _rechunked(self._viterbi.decode(fed()), BLOCK):
+            yield waiting.popleft()._replace(states=states)
+
+    def _scored(
+        self, name: str, blocks: Iterable[Block]
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """(start, states, enter, leave) of each block; see `posteriors`."""
+        starts: deque[tuple[int, np.ndarray]] = deque()
+
+        def fed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            for block in blocks:
+                starts.append((block.start, block.states))
+                yield block.words, block.emissions, block.states
+
+        scored = posteriors(self.grammar, self.weights, fed(), labels=self.on_labels is not None)
+        for label_posteriors, enter, leave in scored:
+            start, states = starts.popleft()
+            if self.on_labels is not None:
+                self.on_labels(name, start, label_posteriors)
+            self.on_bases(len(states))
+            yield start, states, enter, leave
+
+
+def gap_emissions(grammar: Grammar, weights: np.ndarray) -> np.ndarray:
+    """(17,) float32 scores of a base in a gap: staying intergenic or in an intron costs nothing."""
+    scores = np.zeros(len(grammar.labels), np.float32)
+    weight_of = {pair: float(weight) for pair, weight in zip(grammar.pairs, weights, strict=True)}
+    scores[INTERGENIC] = -weight_of["intergenic", "intergenic"]
+    scores[[INTRON, INTRON + MINUS]] = -weight_of["intron+", "intron+"]
+    return scores
+
+
+def _rechunked(chunks: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(start, rows) cut at multiples of `size`, the last piece shorter."""
+    start, pending, held = 0, [], 0
+    for chunk in chunks:
+        while held + len(chunk) >= size:
+            taken = size - held
+            yield start, np.concatenate([*pending, chunk[:taken]])
+            start, pending, held, chunk = start + size, [], 0, chunk[taken:]
+        if len(chunk):
+            pending.append(chunk)
+            held += len(chunk)
+    if held:
+        yield start, np.concatenate(pending)
+
+
+class _ScoredPath:
+    """The part of a decoded path around the gene being read, with what its score needs."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._label_of_state = grammar.label_of_state
+        self._pieces: deque[tuple[int, np.ndarray, np.ndarray]] = deque()
+
+    def follow(
+        self, scored: Iterable[tuple[int, np.ndarray, np.ndarray, np.ndarray]]
+    ) -> Iterator[np.ndarray]:
+        """Labels (n,) of each block, its scores kept until the genes in it are read."""
+        for start, states, enter, leave in scored:
+            self._pieces.append((start, enter, leave))
+            yield self._label_of_state[states]
+
+    def scored(self, transcript: Transcript, length: int) -> Transcript:
+        """The transcript with posterior probabilities of its exons and of itself.
+
+        An exon's probability is that of the path through it and the base to each side, a
+        gene's that of the path from the base before it to the base after it.
+        """
+
+        def probability(start: int, end: int) -> float:
+            first, last = max(0, start - 1), min(length - 1, end)
+            return math.exp(min(0.0, self._at(first, 1) + self._at(last, 2)))
+
+        exons = tuple(
+            Exon(e.start, e.end, e.phase, probability(e.start, e.end)) for e in transcript.exons
+        )
+        score = probability(transcript.start, transcript.end)
+        while len(self._pieces) > 1 and self._pieces[1][0] <= transcript.end:
+            self._pieces.popleft()
+        return replace(transcript, exons=exons, score=score)
+
+    def _at(self, position: int, column: int) -> float:
+        for piece in self._pieces:
+            if piece[0] <= position < piece[0] + len(piece[1]):
+                return float(piece[column][position - piece[0]])
+        raise IndexError(position)

@@ -1,0 +1,250 @@
+"""Emissions of sequences: fixed tiles, scored by single-threaded workers, stitched in order.
+
+The result depends on the sequence alone. Kernels may round differently for other shapes or
+thread counts, so a tile's shape follows from the length of its sequence only, tiles begin at
+fixed coordinates, and each is computed by one thread; parallelism is between tiles. What the
+caller chooses (threads, window, batch size) only schedules.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+
+from dnaannot.dna.grammar import LABELS, MIRRORED_LABEL
+from dnaannot.dna.sequence import GAP, N, reverse_complement
+from dnaannot.nn.encoder import PAD
+from dnaannot.nn.model import GeneModel
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_LADDER = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
+"""Tile lengths in strides; the longest serves all longer sequences."""
+_BATCHED_BASES = 18_432
+"""Short tiles are scored in batches of about this many bases."""
+_LOT_BASES = 2_000_000
+"""Short sequences are gathered into lots of about this many bases."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How to compute; nothing here changes a result but `device` and `bf16`, within rounding.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        bf16: compute the encoder in bfloat16.
+        threads: CPU workers.
+        ahead: bases scored ahead of the decoder at most (at least one tile).
+    """
+
+    device: str = "cpu"
+    bf16: bool = False
+    threads: int = 1
+    ahead: int = 0
+
+
+class Tile(NamedTuple):
+    """A stretch of one sequence that is scored at once.
+
+    Attributes:
+        start: coordinate of the tile's first base; negative where the tile begins before the
+            sequence does.
+        core_start, core_end: the half-open interval whose emissions are kept.
+    """
+
+    start: int
+    core_start: int
+    core_end: int
+
+
+def tile_length(length: int, stride: int) -> int:
+    """Bases a tile, for a sequence of `length` bases."""
+    return stride * next((n for n in _LADDER if n * stride >= length), _LADDER[-1])
+
+
+def tiles(length: int, stride: int, halo: int) -> list[Tile]:
+    """Tiles that cover a sequence; a sequence that fits one tile needs no halo.
+
+    Args:
+        halo: bases to each side that an emission depends on, a multiple of the stride.
+    """
+    size = tile_length(length, stride)
+    if length <= size:
+        return [Tile(0, 0, length)]
+    core = size - 2 * halo
+    return [Tile(at - halo, at, min(at + core, length)) for at in range(0, length, core)]
+
+
+class Scorer:
+    """Scores sequences with a gene model.
+
+    Args:
+        model: in evaluation mode.
+        compute: how to compute.
+        both_strands: average the emissions with those of the reverse complement.
+    """
+
+    def __init__(self, model: GeneModel, compute: Compute, both_strands: bool = False) -> None:
+        self.model, self.compute = model.to(compute.device), compute
+        self.both_strands = both_strands
+        self.stride, self.halo = model.encoder.config.stride, model.halo
+
+    def score_all(
+        self, sequences: Iterable[tuple[Item, np.ndarray]]
+    ) -> Iterator[tuple[Item, np.ndarray, Iterator[np.ndarray]]]:
+        """(item, codes, emission chunks (n, 17) float32 in order) of each sequence, in order.
+
+        Each sequence's chunks must be consumed before the next sequence is asked for.
+
+        Args:
+            sequences: (anything, codes (L,) with gaps marked) of each sequence, L >= 1.
+        """
+        workers = self.compute.threads if self.compute.device == "cpu" else 1
+        with ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
+            for lot in self._lots(sequences):
+                if len(lot) == 1:
+                    item, codes = lot[0]
+                    yield item, codes, self._score_long(pool, codes)
+                else:
+                    yield from self._score_short(pool, lot)
+
+    def _lots(
+        self, sequences: Iterable[tuple[Item, np.ndarray]]
+    ) -> Iterator[list[tuple[Item, np.ndarray]]]:
+        lot: list[tuple[Item, np.ndarray]] = []
+        bases = 0
+        for item, codes in sequences:
+            is_long = len(codes) > _BATCHED_BASES
+            if lot and (is_long or bases + len(codes) > _LOT_BASES):
+                yield lot
+                lot, bases = [], 0
+            if is_long:
+                yield [(item, codes)]
+            else:
+                lot.append((item, codes))
+                bases += len(codes)
+        if lot:
+            yield lot
+
+    def _score_long(self, pool: ThreadPoolExecutor, codes: np.ndarray) -> Iterator[np.ndarray]:
+        plan = tiles(len(codes), self.stride, self.halo)
+        size = tile_length(len(codes), self.stride)
+        in_flight = 2 * self.compute.threads
+        if self.compute.ahead:
+            in_flight = max(1, self.compute.ahead // size)
+
+        def score(strand_codes: np.ndarray, tile: Tile) -> np.ndarray:
+            kept = strand_codes[tile.core_start : tile.core_end]
+            if (kept == GAP).all():
+                return np.zeros((len(kept), len(LABELS)), np.float32)
+            tokens = np.full((1, size), PAD, np.uint8)
+            _fill(tokens[0], strand_codes, tile.start)
+            first = tile.core_start - tile.start
+            return self._emissions(tokens)[0, first : first + len(kept)]
+
+        forward = _ordered(pool, partial(score, codes), plan, in_flight)
+        if not self.both_strands:
+            return forward
+        # the reverse complement's tiles are anchored at the sequence's end: last tile first
+        reverse_codes = reverse_complement(codes)
+        backward = _ordered(pool, partial(score, reverse_codes), plan[::-1], in_flight)
+        return _averaged(forward, (_mirrored(chunk) for chunk in backward))
+
+    def _score_short(
+        self, pool: ThreadPoolExecutor, lot: Sequence[tuple[Item, np.ndarray]]
+    ) -> Iterator[tuple[Item, np.ndarray, Iterator[np.ndarray]]]:
+        forward = self._score_lot(pool, [codes for _, codes in lot])
+        if self.both_strands:
+            backward = self._score_lot(pool, [reverse_complement(codes) for _, codes in lot])
+            forward = [
+                (one + _mirrored(other)) / 2 for one, other in zip(forward, backward, strict=True)
+            ]
+        for (item, codes), emissions in zip(lot, forward, strict=True):
+            yield item, codes, iter((emissions,))
+
+    def _score_lot(self, pool: ThreadPoolExecutor, lot: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Emissions (L_i, 17) of short sequences, in batches of like length."""
+        by_size: dict[int, list[int]] = {}
+        for index, codes in enumerate(lot):
+            by_size.setdefault(tile_length(len(codes), self.stride), []).append(index)
+        jobs = [
+            (size, indices[at : at + _batch_rows(size)])
+            for size, indices in by_size.items()
+            for at in range(0, len(indices), _batch_rows(size))
+        ]
+
+        def score(job: tuple[int, list[int]]) -> list[tuple[int, np.ndarray]]:
+            size, indices = job
+            tokens = np.full((_batch_rows(size), size), PAD, np.uint8)
+            for row, index in enumerate(indices):
+                _fill(tokens[row], lot[index], 0)
+            emissions = self._emissions(tokens)
+            return [(index, emissions[row, : len(lot[index])]) for row, index in enumerate(indices)]
+
+        found = dict(itertools.chain.from_iterable(pool.map(score, jobs)))
+        return [found[index] for index in range(len(lot))]
+
+    def _emissions(self, tokens: np.ndarray) -> np.ndarray:
+        device = self.compute.device
+        batch = torch.from_numpy(tokens).to(device)
+        with (
+            torch.inference_mode(),
+            torch.autocast(device, torch.bfloat16, enabled=self.compute.bf16),
+        ):
+            return self.model(batch).float().cpu().numpy()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _batch_rows(size: int) -> int:
+    return max(1, _BATCHED_BASES // size)
+
+
+def _fill(row: np.ndarray, codes: np.ndarray, start: int) -> None:
+    """Put the tokens of codes from coordinate `start` on into a row of padding."""
+    low, high = max(start, 0), min(start + len(row), len(codes))
+    row[low - start : high - start] = np.minimum(codes[low:high], N)
+
+
+def _ordered(
+    pool: ThreadPoolExecutor,
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    in_flight: int,
+) -> Iterator[Result]:
+    """Results in the order of items, at most `in_flight` computed ahead."""
+    queue: deque[Future[Result]] = deque()
+    waiting = iter(items)
+    for item in itertools.islice(waiting, in_flight):
+        queue.append(pool.submit(work, item))
+    while queue:
+        result = queue.popleft().result()
+        for item in itertools.islice(waiting, 1):
+            queue.append(pool.submit(work, item))
+        yield result
+
+
+def _mirrored(emissions: np.ndarray) -> np.ndarray:
+    """Emissions (n, 17) of the other strand's stretch, as this strand reads it."""
+    return emissions[::-1, MIRRORED_LABEL]
+
+
+def _averaged(ones: Iterator[np.ndarray], others: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Mean of two streams of rows that are cut at different places."""
+    one, other = next(ones, None), next(others, None)
+    while one is not None and other is not None:
+        shared = min(len(one), len(other))
+        yield (one[:shared] + other[:shared]) / 2
+        one = one[shared:] if shared < len(one) else next(ones, None)
+        other = other[shared:] if shared < len(other) else next(others, None)

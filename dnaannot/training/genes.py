@@ -1,0 +1,159 @@
+"""What a gene model learns: cross-entropy of labels first, then the grammar's likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dnaannot.datasets import Batch, Region, WindowSampler
+from dnaannot.dna.interval import Interval
+from dnaannot.dna.transcript import Transcript
+from dnaannot.evaluate.gene_metrics import compare
+from dnaannot.evaluate.intervals import Regions
+from dnaannot.nn.crf import crf_log_likelihood
+from dnaannot.nn.model import GeneModel
+from dnaannot.nn.objectives import label_cross_entropy, label_weights
+from dnaannot.predict.genes import GenePredictor
+from dnaannot.predict.scorer import Compute
+from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
+
+OnStep = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class GeneObjective:
+    """How windows become a loss.
+
+    Attributes:
+        window: bases a window, a multiple of the encoder's stride.
+        batch: windows a step.
+        genic_share: share of the windows placed around a gene.
+        site_weight: weight of starts, stops, donors and acceptors in the cross-entropy.
+        crf_start: share of the steps after which the CRF likelihood replaces cross-entropy.
+        label_share: weight of the cross-entropy beside the likelihood.
+        bf16: compute the encoder in bfloat16.
+        seed: of the data order.
+    """
+
+    window: int = 13_824
+    batch: int = 4
+    genic_share: float = 0.6
+    site_weight: float = 10.0
+    crf_start: float = 0.6
+    label_share: float = 0.05
+    bf16: bool = False
+    seed: int = 1
+
+
+class GeneLosses:
+    """Losses of a step's windows, each computed on its own.
+
+    Attributes:
+        impossible: windows so far whose known labels fit no path; they give no gradient.
+
+    Args:
+        objective: how windows become a loss.
+        sampler: draws windows.
+        steps: optimizer steps in all.
+    """
+
+    def __init__(self, objective: GeneObjective, sampler: WindowSampler, steps: int) -> None:
+        self.objective, self.sampler, self.steps = objective, sampler, steps
+        self.impossible = 0
+        self._weights = label_weights(objective.site_weight)
+
+    def __call__(self, model: GeneModel, step: int) -> list[MicroLoss]:
+        batch = self.sampler.batch(step, self.objective.batch)
+        uses_crf = step >= self.objective.crf_start * self.steps
+        rows = [Batch(*(part[i : i + 1] for part in batch)) for i in range(len(batch.tokens))]
+        return [lambda row=row: self._loss(model, row, uses_crf) for row in rows]
+
+    def _loss(self, model: GeneModel, row: Batch, uses_crf: bool) -> Tensor:
+        device = model.pair_weights.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.objective.bf16):
+            emissions = model(torch.from_numpy(row.tokens).to(device))
+        labels = torch.from_numpy(row.labels).to(device)
+        loss = label_cross_entropy(emissions, labels, self._weights.to(device))
+        if not uses_crf:
+            return loss
+        values, possible = crf_log_likelihood(
+            emissions, model.pair_weights, row.words, row.allowed, model.grammar
+        )
+        self.impossible += int((~possible).sum())
+        return self.objective.label_share * loss - values.sum() / emissions.shape[1]
+
+
+class GeneValidation:
+    """Gene-level accuracy on whole regions.
+
+    The score is the mean over pairs of the mean F1 of nucleotides, exons and genes.
+
+    Args:
+        held_out: validation regions, by genome and annotation pair.
+        references: the transcripts annotated there, by pair.
+        compute: how to compute.
+    """
+
+    def __init__(
+        self,
+        held_out: Sequence[Sequence[Region]],
+        references: Sequence[Sequence[Transcript]],
+        compute: Compute,
+    ) -> None:
+        self.held_out, self.references, self.compute = held_out, references, compute
+
+    def __call__(self, model: GeneModel) -> dict[str, float]:
+        predictor = GenePredictor(model, self.compute)
+        metrics: dict[str, float] = {}
+        scores = []
+        for regions, reference in zip(self.held_out, self.references, strict=True):
+            levels = compare(*_side_by_side(predictor, regions, reference))
+            for name in ("nucleotide", "exon", "gene"):
+                key = f"{regions[0].sequence.name}.{name}_f1"
+                metrics[key] = levels[name].f1
+            scores.append(sum(levels[n].f1 for n in ("nucleotide", "exon", "gene")) / 3)
+        return {**metrics, "score": sum(scores) / len(scores)}
+
+
+def _side_by_side(
+    predictor: GenePredictor, regions: Sequence[Region], reference: Sequence[Transcript]
+) -> tuple[list[Transcript], list[Transcript], Regions]:
+    """Predicted and reference transcripts in region coordinates, and those regions."""
+    predicted, expected, intervals = [], [], []
+    for number, region in enumerate(regions):
+        name = f"{region.sequence.name}/{number}"
+        piece = region.sequence.codes[region.start : region.end]
+        intervals.append(Interval(name, 0, len(piece)))
+        for genes in predictor.predict([(name, piece)]):
+            predicted += list(genes.transcripts)
+        expected += [
+            t.moved(-region.start, name)
+            for t in reference
+            if t.sequence == region.sequence.name
+            and t.start >= region.start
+            and t.end <= region.end
+        ]
+    return predicted, expected, Regions.of_intervals(intervals)
+
+
+def gene_trainer(
+    model: GeneModel,
+    train: Sequence[Region],
+    validation: GeneValidation,
+    objective: GeneObjective,
+    schedule: Schedule,
+    **settings: Any,
+) -> Trainer:
+    """A trainer of a gene model.
+
+    Args:
+        train: regions to draw windows from.
+        settings: of `Trainer`, such as `save_best` and `state_path`.
+    """
+    sampler = WindowSampler(train, objective.window, objective.genic_share, objective.seed)
+    losses = GeneLosses(objective, sampler, schedule.steps)
+    return Trainer(model, losses, validation, schedule=schedule, **settings)

@@ -133,9 +133,7 @@ def write_cds(stream: TextIO, transcript: Transcript, codes: np.ndarray) -> None
 
 
 def _record(header: _Header, codes: bytearray) -> Record:
-    return Record(
-        header.name, header.description, np.frombuffer(codes, np.uint8), line=header.line
-    )
+    return Record(header.name, header.description, np.frombuffer(codes, np.uint8), line=header.line)
 
 
 def _translate_shared(codes: np.ndarray) -> str:
@@ -256,7 +254,9 @@ def _refuse_letters(piece: bytes, path: str, line: int) -> NoReturn:
     """Raise for the first letter in `piece` that is no base; `line` is where `piece` begins."""
     legal = bytes(code for code in range(256) if _CODE_OF_LETTER[code] != _ILLEGAL)
     letters = piece.translate(None, _WHITE_SPACE)
-    protein_only = len(letters) - len(letters.translate(None, _PROTEIN_ONLY + _PROTEIN_ONLY.lower()))
+    protein_only = len(letters) - len(
+        letters.translate(None, _PROTEIN_ONLY + _PROTEIN_ONLY.lower())
+    )
     is_illegal = ~np.isin(
         np.frombuffer(piece, np.uint8), np.frombuffer(legal + _WHITE_SPACE, np.uint8)
     )

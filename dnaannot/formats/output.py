@@ -112,7 +112,7 @@ def atomic_output(
     Args:
         path: where to; `-` is standard output. In text mode a name that ends in .gz is
             compressed as bgzip.
-        mode: "w" (UTF-8 text, lines end in \\n) or "wb".
+        mode: "w" (UTF-8 text, lines end in LF) or "wb".
         tabix: format by which a compressed text is indexed (`path`.tbi, or .csi where a
             sequence is longer than 512 Mb). Its lines must be sorted.
 

@@ -86,13 +86,14 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         InputFormatError: as `read_chunks`; or the file is binary.
     """
     number, rest = 0, b""
-    for chunk in read_chunks(path):
-        if number == 0 and not rest and not looks_like_text(chunk):
+    for index, chunk in enumerate(read_chunks(path)):
+        if index == 0 and not looks_like_text(chunk):
             kind = kind_of(chunk) or "a binary file"
             raise InputFormatError(f"This is {kind}, not text.", path=display_name(path))
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
-        for number, line in enumerate(lines, start=number + 1):
+        for line in lines:
+            number += 1
             yield number, line.rstrip(b"\r").decode("utf-8", "replace")
     if rest:
         yield number + 1, rest.rstrip(b"\r").decode("utf-8", "replace")

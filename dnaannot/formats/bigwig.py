@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def write_bigwig(path: str | Path, sizes: Mapping[str, int], blocks: Iterable[Bl
             raise _cannot_write(path)
 
 
-def _guarded(path: str | Path, call: Callable[..., T], *args, **options) -> T:
+def _guarded(path: str | Path, call: Callable[..., T], *args: Any, **options: Any) -> T:
     """Call pyBigWig, whose every failure is a RuntimeError."""
     try:
         return call(*args, **options)
@@ -101,7 +101,7 @@ def _in_order(sizes: Mapping[str, int], blocks: Iterable[Block]) -> Iterable[Blo
         yield block
 
 
-def _add(track, sizes: Mapping[str, int], block: Block) -> int:
+def _add(track: Any, sizes: Mapping[str, int], block: Block) -> int:
     """Add the values of `block` that are not NaN; returns the bases they cover."""
     name, step, covered = block.sequence, block.step, 0
     values = np.ascontiguousarray(block.values, np.float32)

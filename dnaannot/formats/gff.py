@@ -34,44 +34,6 @@ _NEVER_PARENTS = re.compile(
     "CDS|(start|stop)_codon|exon|intron|initial|internal|terminal|single|t[st]s|region|.*UTR"
     "|(five|three)_prime_utr|Selenocysteine|(.*_)?match(_part)?"
 )
-_PARENT = "CDS without a transcript"
-OVERLAP = "CDS that overlap within a transcript"
-SCATTERED = "CDS on two strands or sequences"
-NO_STRAND = "CDS without a strand"
-BAD_COORDINATES = "coordinates below 1 or end before start"
-BAD_PHASE = "phase other than 0, 1 or 2"
-
-_GENES = ("gene", "pseudogene")
-_NEVER_PARENTS = frozenset(
-    [
-        "CDS",
-        "start_codon",
-        "stop_codon",
-        "exon",
-        "intron",
-        "initial",
-        "internal",
-        "terminal",
-        "single",
-        "tss",
-        "tts",
-        "region",
-        "five_prime_UTR",
-        "three_prime_UTR",
-        "five_prime_utr",
-        "three_prime_utr",
-        "5UTR",
-        "3UTR",
-        "UTR",
-        "Selenocysteine",
-        "match",
-        "match_part",
-        "cDNA_match",
-        "EST_match",
-        "protein_match",
-        "expressed_sequence_match",
-    ]
-)
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
 _ID = re.compile(r"(?:^|;)\s*ID=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from dnaannot.errors import OutputError
 
@@ -147,9 +147,9 @@ class _File(io.FileIO):
         self._path = path
         super().__init__(_open(temporary), "wb")
 
-    def write(self, data) -> int | None:
+    def write(self, data: Any) -> int:
         try:
-            return super().write(data)
+            return super().write(data) or 0
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -161,7 +161,7 @@ class _Bgzip(_File):
 
     _HEAD = struct.pack("<4BI2BH2BH", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2)
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         view = memoryview(data)
         for start in range(0, len(view), _BGZIP_BLOCK):
             self._write_block(view[start : start + _BGZIP_BLOCK])
@@ -195,7 +195,7 @@ def _standard_output(mode: str) -> Iterator[IO]:
         raise output_error("standard output", error) from error
 
 
-def _index(temporary: Path, path: str | Path, preset: str) -> None:
+def _index(temporary: Path, path: str | Path, preset: Literal["gff", "bed"]) -> None:
     """Index the bgzip file `temporary` and put the index beside `path`."""
     import pysam
 

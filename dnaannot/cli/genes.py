@@ -240,7 +240,7 @@ class _Run:
         if best.is_poor:
             self.console.warn(
                 f"no bundled model fits this genome well: {best.entry.name} is sure of its exons "
-                f"with {best.confidence:.2f} here and {best.entry.card['confidence']:.2f} on the "
+                f"with {best.confidence:.2f} here and {best.usual_confidence:.2f} on the "
                 "genomes it was trained for. Consider training one: dnaannot train genes --help"
             )
         return best.entry, chain(head, records)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dnaannot.catalog import Entry
 from dnaannot.dna.sequence import N
+from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import ModelError
 from dnaannot.nn.checkpoint import load_gene_model
 from dnaannot.predict.genes import GenePredictor
@@ -33,9 +34,14 @@ class Choice:
     confidence: float
 
     @property
+    def usual_confidence(self) -> float | None:
+        """The model's confidence on the genomes that it was validated on, if its card says it."""
+        return self.entry.card.get("metrics", {}).get("confidence")
+
+    @property
     def is_poor(self) -> bool:
         """Whether the model is far less sure here than on the genomes that its card names."""
-        usual = self.entry.card.get("confidence")
+        usual = self.usual_confidence
         return usual is not None and self.confidence < POOR_FIT * usual
 
 
@@ -67,12 +73,21 @@ def confidence(entry: Entry, pieces: Sequence[np.ndarray], compute: Compute) -> 
     """
     model, _ = load_gene_model(entry.path)
     predictor = GenePredictor(model, compute)
+    found = (
+        transcript
+        for genes in predictor.predict((str(i), codes) for i, codes in enumerate(pieces))
+        for transcript in genes.transcripts
+    )
+    return mean_exon_posterior(found)
+
+
+def mean_exon_posterior(transcripts: Iterable[Transcript]) -> float:
+    """Mean posterior of the exons, weighted by length; 0 where there is none."""
     sure = bases = 0.0
-    for genes in predictor.predict((str(i), codes) for i, codes in enumerate(pieces)):
-        for transcript in genes.transcripts:
-            for exon in transcript.exons:
-                sure += exon.score * (exon.end - exon.start)
-                bases += exon.end - exon.start
+    for transcript in transcripts:
+        for exon in transcript.exons:
+            sure += exon.score * (exon.end - exon.start)
+            bases += exon.end - exon.start
     return sure / bases if bases else 0.0
 
 

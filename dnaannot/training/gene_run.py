@@ -212,7 +212,7 @@ class GeneRun:
     def _settings(self) -> dict[str, Any]:
         return {
             key: value if isinstance(value, int | float | str | None) else list(value)
-            for key, value in asdict(self).items()
+            for key, value in vars(self).items()
             if key not in ("note", "warn")
         }
 

@@ -18,6 +18,7 @@ from dnaannot.nn.crf import crf_log_likelihood
 from dnaannot.nn.model import GeneModel
 from dnaannot.nn.objectives import label_cross_entropy, label_weights
 from dnaannot.predict.genes import GenePredictor
+from dnaannot.predict.choice import mean_exon_posterior
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
 
@@ -109,13 +110,16 @@ class GeneValidation:
     def __call__(self, model: GeneModel) -> dict[str, float]:
         predictor = GenePredictor(model, self.compute)
         metrics: dict[str, float] = {}
-        scores = []
+        scores, found = [], []
         for regions, reference in zip(self.held_out, self.references, strict=True):
-            levels = compare(*_side_by_side(predictor, regions, reference))
+            predicted, expected, counted = _side_by_side(predictor, regions, reference)
+            levels = compare(predicted, expected, counted)
+            found += predicted
             for name in ("nucleotide", "exon", "gene"):
                 key = f"{regions[0].sequence.name}.{name}_f1"
                 metrics[key] = levels[name].f1
             scores.append(sum(levels[n].f1 for n in ("nucleotide", "exon", "gene")) / 3)
+        metrics["confidence"] = mean_exon_posterior(found)
         return {**metrics, "score": sum(scores) / len(scores)}
 
 

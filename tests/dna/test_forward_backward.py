@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
+from dnaannot.dna.forward_backward import ALL_LABELS, log_partition, posteriors
 from dnaannot.dna.grammar import (
     GAP_AFTER,
     GAP_FIRST,
@@ -22,9 +22,11 @@ GENE = b"CATGGCCTGAAGTACCCAGGTTTAAGG"
 
 
 def enumerate_paths(grammar, words, begin, end):
-    """Every path as (labels of its bases, weight indices of its edges), by depth-first search."""
-    length, bases = len(words), grammar.jump_bases
-    label_of_state = grammar.label_of_state
+    """Every path as (states of its bases, weight indices of its edges), by depth-first search.
+
+    The bases that a jump skips carry the state that it enters plus S.
+    """
+    length, bases, n_states = len(words), grammar.jump_bases, len(grammar.states)
     paths = []
 
     def ordinary_steps(state, t):
@@ -44,52 +46,54 @@ def enumerate_paths(grammar, words, begin, end):
         ):
             yield 0, []
 
-    def extend(state, labels, pairs):
-        t = len(labels)
+    def extend(state, states, pairs):
+        t = len(states)
         if t == length:
             if end[state]:
-                paths.append((labels, pairs))
+                paths.append((states, pairs))
             return
         for target, used in ordinary_steps(state, t):
-            extend(target, [*labels, label_of_state[target]], pairs + used)
+            extend(target, [*states, target], pairs + used)
         for (source, target), jump_pair, inner_pair in zip(
             grammar.jumps, grammar.jump_pair, grammar.inner_pair, strict=True
         ):
             if source != state:
                 continue
             skipped = min(bases, length - t)
-            after = labels + [label_of_state[target]] * skipped
             used = [*pairs, jump_pair, *[inner_pair] * (skipped - 1)]
             if skipped == bases:
-                extend(target, after, used)
+                extend(target, [*states, *[target + n_states] * (bases - 1), target], used)
             elif end[target]:
-                paths.append((after, used))
+                paths.append((states + [target + n_states] * skipped, used))
 
     for state in np.flatnonzero(begin & ((words[0] & grammar.begin_rule) != 0)):
-        extend(state, [label_of_state[state]], [])
+        extend(state, [state], [])
     return paths
 
 
-def sum_paths(paths, weights, emissions, allowed):
+def score_paths(grammar, paths, weights, emissions):
+    """Labels and scores of enumerated paths."""
+    labels = [grammar.label_of_state[np.array(states) % len(grammar.states)] for states, _ in paths]
+    rows = np.arange(len(emissions))
+    scores = [
+        emissions[rows, own].sum() + weights[np.array(pairs, int)].sum()
+        for own, (_, pairs) in zip(labels, paths, strict=True)
+    ]
+    return labels, np.array(scores)
+
+
+def sum_paths(grammar, paths, weights, emissions, allowed):
     """Log partition, label marginals and pair counts of enumerated paths."""
     weights, emissions = weights.astype(np.float64), emissions.astype(np.float64)
-    paths = [
-        (labels, pairs)
-        for labels, pairs in paths
-        if all((int(bits) >> int(label)) & 1 for bits, label in zip(allowed, labels, strict=True))
-    ]
+    labels, scores = score_paths(grammar, paths, weights, emissions)
+    fitting = [all((allowed >> own) & 1) for own in labels]
+    scores = np.where(fitting, scores, -math.inf)
     marginals, counts = np.zeros(emissions.shape), np.zeros(len(weights))
-    scores = np.array(
-        [
-            emissions[np.arange(len(labels)), labels].sum() + weights[np.array(pairs, int)].sum()
-            for labels, pairs in paths
-        ]
-    )
-    if not len(scores) or scores.max() == -math.inf:
+    if scores.max() == -math.inf:
         return -math.inf, marginals, counts
     log_z = scores.max() + math.log(np.exp(scores - scores.max()).sum())
-    for (labels, pairs), score in zip(paths, scores, strict=True):
-        marginals[np.arange(len(labels)), labels] += math.exp(score - log_z)
+    for own, (_, pairs), score in zip(labels, paths, scores, strict=True):
+        marginals[np.arange(len(own)), own] += math.exp(score - log_z)
         np.add.at(counts, np.array(pairs, int), math.exp(score - log_z))
     return log_z, marginals, counts
 
@@ -132,7 +136,7 @@ def test_equals_enumeration(kernel, bases, ends):
     paths = enumerate_paths(grammar, words, begin, end)
     assert paths
     found = log_partition(grammar, weights, words, emissions, allowed, begin, end, **kernel)
-    assert_same(found, sum_paths(paths, weights, emissions, allowed))
+    assert_same(found, sum_paths(grammar, paths, weights, emissions, allowed))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -143,11 +147,11 @@ def test_restricted_equals_enumeration(kernel, seed):
     weights, emissions = random_scores(grammar, len(words), seed)
     allowed, begin, end = everything(grammar, len(words))
     paths = enumerate_paths(grammar, words, begin, end)
-    kept = paths[rng.integers(len(paths))][0]
+    kept, _ = score_paths(grammar, [paths[rng.integers(len(paths))]], weights, emissions)
     known = rng.random(len(words)) < 0.6
-    allowed[known] = (1 << np.array(kept, np.uint32))[known]
+    allowed[known] = (1 << kept[0].astype(np.uint32))[known]
     found = log_partition(grammar, weights, words, emissions, allowed, begin, end, **kernel)
-    expected = sum_paths(paths, weights, emissions, allowed)
+    expected = sum_paths(grammar, paths, weights, emissions, allowed)
     assert math.isfinite(expected[0])
     assert_same(found, expected)
 
@@ -161,7 +165,7 @@ def test_forbidden_weights_and_emissions(kernel):
     allowed, begin, end = everything(grammar, len(words))
     paths = enumerate_paths(grammar, words, begin, end)
     found = log_partition(grammar, weights, words, emissions, allowed, begin, end, **kernel)
-    assert_same(found, sum_paths(paths, weights, emissions, allowed))
+    assert_same(found, sum_paths(grammar, paths, weights, emissions, allowed))
     assert not found[2][::5].any()
 
 
@@ -275,3 +279,30 @@ def test_gradients_equal_finite_differences():
             moved[p] += sign
             sides.append(log_partition(grammar, moved, words, emissions, *rest)[0])
         assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(counts[p], abs=1e-5)
+
+
+@pytest.mark.parametrize("bases", SHORT)
+@pytest.mark.parametrize("block", [3, 100])
+def test_posteriors_of_segments_equal_enumeration(bases, block):
+    grammar = gene_grammar(4)
+    words = position_words(mark_gaps(encode(bases), 3))
+    weights, emissions = random_scores(grammar, len(words), seed=1, spread=0.5)
+    paths = enumerate_paths(grammar, words, grammar.begins, grammar.ends)
+    _, scores = score_paths(grammar, paths, weights.astype(float), emissions.astype(float))
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    every = np.array([states for states, _ in paths])
+    inside = every >= len(grammar.states)
+    chosen = np.random.default_rng(2).integers(0, len(paths), 5)
+    for path in (*chosen, inside.sum(axis=1).argmax(), inside[:, -1].argmax()):
+        states = every[path] % len(grammar.states)
+        cuts = range(0, len(words), block)
+        blocks = [tuple(a[i : i + block] for a in (words, emissions, states)) for i in cuts]
+        found = list(posteriors(grammar, weights, blocks, burn_in=100))
+        enter = np.concatenate([part.enter for part in found])
+        leave = np.concatenate([part.leave for part in found])
+        for a in range(len(words)):
+            for b in range(a, len(words)):
+                alike = (every[:, a : b + 1] == every[path, a : b + 1]).all(axis=1)
+                expected = shares[alike].sum()
+                assert math.exp(enter[a] + leave[b]) == pytest.approx(expected, rel=1e-6)

@@ -1,0 +1,321 @@
+"""Forward and backward passes in scaled probabilities: fast, and aware of what they cannot hold.
+
+Rows are consecutive bases. Rows before `first` belong to an earlier stretch of the sequence, of
+which only the lattice is known; row r of `scores` and of the steps is row `first + r` here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+_TINY = 1e-280
+_RESCALE_BELOW, _RESCALE_ABOVE = 1e-20, 1e20
+_TOLERANCE = 1e-6
+
+_kernel = njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+
+
+class Lattice(NamedTuple):
+    """What the forward pass leaves for the backward pass; R rows, N lanes.
+
+    Attributes:
+        alpha: (R, S) float64, forward probabilities, rescaled where they left a range.
+        log_scale: (R,) float64, log of what a row was divided by.
+        flow: (R, N) float64, running sum of a lane's scores less the log scales.
+        blocked: (R, N) int64, last row at or before this one where the lane's label is forbidden.
+        landed: (R, N) float64, factor of a jump that lands here, but for the jump's own weight.
+        inflight: (N,) float64, a bound of the mass inside jumps at the last row.
+    """
+
+    alpha: np.ndarray
+    log_scale: np.ndarray
+    flow: np.ndarray
+    blocked: np.ndarray
+    landed: np.ndarray
+    inflight: np.ndarray
+
+
+class Return(NamedTuple):
+    """What the backward pass brings from a row to the rows before it.
+
+    Attributes:
+        behind: (S,) float64, backward probabilities of the row before, jumps not counted.
+        returned: (bases, J) float64, what jumps add to their donor, by its row modulo bases.
+        posterior: (bases, N) float64, probability of the jumps from there.
+        covered: (N,) float64, probability that the row before is inside a jump or its donor.
+    """
+
+    behind: np.ndarray
+    returned: np.ndarray
+    posterior: np.ndarray
+    covered: np.ndarray
+
+
+def new_lattice(rows: int, model) -> Lattice:
+    """An empty lattice."""
+    n_states, n_lanes = len(model.label_of_state), len(model.lane_label)
+    return Lattice(
+        np.empty((rows, n_states)),
+        np.empty(rows),
+        np.empty((rows, n_lanes)),
+        np.empty((rows, n_lanes), np.int64),
+        np.empty((rows, n_lanes)),
+        np.zeros(n_lanes),
+    )
+
+
+@_kernel
+def carry(before, lattice, rows):
+    """Copy the last `rows` rows of one lattice to the first of another."""
+    skipped = len(before.alpha) - rows
+    base = before.flow[-1].copy()
+    for t in range(rows):
+        lattice.alpha[t] = before.alpha[skipped + t]
+        lattice.log_scale[t] = before.log_scale[skipped + t]
+        lattice.flow[t] = before.flow[skipped + t] - base
+        lattice.blocked[t] = before.blocked[skipped + t] - skipped
+        lattice.landed[t] = before.landed[skipped + t]
+    lattice.inflight[:] = before.inflight
+
+
+@_kernel
+def relattice(first, model, scores, log_alpha, lattice):
+    """Fill the rows from `first` on from logarithms (R, S) that are 0 at the base before."""
+    alpha, log_scale, flow, _, landed, inflight = lattice
+    level = 0.0
+    for t in range(first, len(alpha)):
+        greatest = log_alpha[t].max()
+        log_scale[t] = greatest - level if greatest > -np.inf else 0.0
+        level += log_scale[t]
+        for s in range(alpha.shape[1]):
+            alpha[t, s] = np.exp(log_alpha[t, s] - level)
+        advance_lanes(t, first, model, scores, lattice)
+        for n in range(flow.shape[1]):
+            flow[t, n] -= log_scale[t]
+            landed[t, n] *= np.exp(-log_scale[t])
+    inflight[:] = 0.0
+
+
+@_kernel
+def forward(first, model, steps, scores, likelihoods, starts, lattice):
+    """Fill the rows from `first` on; False when all mass is lost.
+
+    The mass inside jumps counts in the scale, or an intron that is certain would leave nothing.
+    """
+    alpha, log_scale, flow, _, landed, inflight = lattice
+    rows, n_states = alpha.shape
+    n_lanes, n_jumps, bases = len(model.lane_label), len(model.jump_source), model.jump_bases
+    jump_factor, lane_factor = np.exp(model.jump_weight), np.exp(model.lane_weight)
+    here, before = np.zeros(n_states), np.zeros(n_states)
+    if first:
+        here[:] = alpha[first - 1]
+    for t in range(first, rows):
+        for s in range(n_states):
+            before[s] = here[s]
+            here[s] = 0.0
+        row = steps.classes[t - first]
+        for k in range(steps.indptr[row], steps.indptr[row + 1]):
+            here[steps.target[k]] += before[steps.source[k]] * steps.factor[k]
+        for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+            state = steps.state[k]
+            likelihood = likelihoods[t - first, model.label_of_state[state]]
+            if t == 0:
+                here[state] = likelihood if starts[state] else 0.0
+            else:
+                here[state] *= likelihood
+        advance_lanes(t, first, model, scores, lattice)
+        total = 0.0
+        for n in range(n_lanes):
+            inflight[n] *= lane_factor[n]
+        for j in range(n_jumps):
+            inflight[model.jump_lane[j]] += before[model.jump_source[j]] * jump_factor[j]
+        for n in range(n_lanes):
+            inflight[n] *= likelihoods[t - first, model.lane_label[n]]
+            total += inflight[n]
+        if t >= bases:
+            for j in range(n_jumps):
+                sent = alpha[t - bases, model.jump_source[j]]
+                if sent > 0.0:
+                    factor = jump_factor[j] * landed[t, model.jump_lane[j]]
+                    here[model.jump_target[j]] += sent * factor
+        for s in range(n_states):
+            total += here[s]
+        if not (total > _TINY and total < np.inf):
+            return False
+        log_scale[t] = 0.0
+        if total < _RESCALE_BELOW or total > _RESCALE_ABOVE:
+            log_scale[t] = np.log(total)
+            for s in range(n_states):
+                here[s] /= total
+            for n in range(n_lanes):
+                inflight[n] /= total
+                flow[t, n] -= log_scale[t]
+                landed[t, n] /= total
+        for s in range(n_states):
+            here[s] = here[s] if here[s] > _TINY else 0.0
+            alpha[t, s] = here[s]
+        for n in range(n_lanes):
+            inflight[n] = inflight[n] if inflight[n] > _TINY else 0.0
+    return True
+
+
+@_kernel
+def advance_lanes(t, first, model, scores, lattice):
+    """Fill flow, blocked and landed of row t as if its log scale were 0."""
+    _, _, flow, blocked, landed, _ = lattice
+    bases = model.jump_bases
+    for n in range(len(model.lane_label)):
+        score = scores[t - first, model.lane_label[n]]
+        blocked[t, n] = blocked[t - 1, n] if t else -1
+        flow[t, n] = flow[t - 1, n] if t else 0.0
+        landed[t, n] = 0.0
+        if score == -np.inf:
+            blocked[t, n] = t
+            continue
+        flow[t, n] += score
+        if t >= bases and blocked[t, n] <= t - bases:
+            run = flow[t, n] - flow[t - bases, n] + (bases - 1) * model.lane_weight[n]
+            landed[t, n] = np.exp(run)
+
+
+@_kernel
+def _cut_factor(model, lattice, t, last, jump):
+    """What multiplies the mass at t that is inside a jump at `last`."""
+    lane = model.jump_lane[jump]
+    if lattice.blocked[last, lane] > t:
+        return 0.0
+    run = lattice.flow[last, lane] - lattice.flow[t, lane] + model.jump_weight[jump]
+    if last - 1 > t:
+        run += (last - 1 - t) * model.lane_weight[lane]
+    return np.exp(run)
+
+
+@_kernel
+def start_return(last, origin, model, lattice, end, counts):
+    """Scaled mass of all paths that may end at row `last`, and the `Return` from there.
+
+    Args:
+        last: the row; the path may end in states where `end` (S,), or inside a jump into one.
+        origin: coordinate of row 0.
+        counts: (P + 1,) added to, or None.
+    """
+    alpha = lattice.alpha
+    n_states, n_jumps, bases = alpha.shape[1], len(model.jump_source), model.jump_bases
+    behind = np.zeros(n_states)
+    returned, covered = np.zeros((bases, n_jumps)), np.zeros(len(model.lane_label))
+    posterior = np.zeros((bases, len(model.lane_label)))
+    total = 0.0
+    for s in range(n_states):
+        if end[s]:
+            behind[s] = 1.0
+            total += alpha[last, s]
+    low = max(0, last + 1 - bases)
+    for t in range(low, last):
+        for j in range(n_jumps):
+            sent = alpha[t, model.jump_source[j]]
+            if end[model.jump_target[j]] and sent > 0.0:
+                factor = _cut_factor(model, lattice, t, last, j)
+                returned[(origin + t) % bases, j] = factor
+                total += sent * factor
+    if not (total > 0.0 and total < np.inf):
+        return total, Return(behind, returned, posterior, covered)
+    behind /= total
+    returned /= total
+    for t in range(low, last):
+        for j in range(n_jumps):
+            slot, lane = (origin + t) % bases, model.jump_lane[j]
+            share = alpha[t, model.jump_source[j]] * returned[slot, j]
+            posterior[slot, lane] += share
+            covered[lane] += share
+            if counts is not None:
+                counts[model.jump_pair[j]] += share
+                counts[model.lane_pair[lane]] += share * (last - 1 - t)
+    return total, Return(behind, returned, posterior, covered)
+
+
+@_kernel
+def backward(
+    first, stop, origin, model, steps, likelihoods, lattice, back, path, marginals, counts
+):
+    """Rows `stop` - 1 down to `first`; False when mass was lost on the way.
+
+    The backward probabilities share the forward scales, so that the posteriors of each row,
+    jumps included, sum to 1 unless float64 dropped a path that matters in one of the two passes.
+
+    Args:
+        back: what the rows from `stop` on returned; replaced by what these rows return.
+        path: (states, on_path) of which on_path (R,) is set to the backward probability of
+            states (R,), or None.
+        marginals: (R - first, K) set to the label posteriors, or None.
+        counts: (P + 1,) added to, or None.
+    """
+    alpha, log_scale, _, _, landed, _ = lattice
+    behind, returned, posterior, covered = back
+    n_states, n_lanes = alpha.shape[1], len(model.lane_label)
+    n_jumps, bases = len(model.jump_source), model.jump_bases
+    jump_factor = np.exp(model.jump_weight)
+    edge_count = np.zeros(len(model.source))
+    beta, ahead = np.zeros(n_states), np.zeros(n_states)
+    here, by_label = np.zeros(n_states), np.zeros(likelihoods.shape[1])
+    slot = (origin + stop) % bases
+    for t in range(stop - 1, first - 1, -1):
+        slot = slot - 1 if slot else bases - 1
+        row = steps.classes[t - first]
+        for j in range(n_jumps):
+            behind[model.jump_source[j]] += returned[slot, j]
+        total = 0.0
+        for n in range(n_lanes):
+            covered[n] = max(covered[n] - posterior[slot, n], 0.0)
+            total += covered[n]
+            posterior[slot, n] = 0.0
+        for s in range(n_states):
+            here[s] = alpha[t, s]
+            beta[s] = behind[s] if behind[s] > _TINY else 0.0
+            behind[s] = 0.0
+            total += here[s] * beta[s]
+        if not abs(total - 1.0) < _TOLERANCE:
+            return False
+        scale = 1.0 if log_scale[t] == 0.0 else np.exp(-log_scale[t])
+        for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+            state = steps.state[k]
+            likelihood = likelihoods[t - first, model.label_of_state[state]]
+            ahead[state] = beta[state] * likelihood * scale
+        if marginals is not None:
+            by_label[:] = 0.0
+            for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+                state = steps.state[k]
+                by_label[model.label_of_state[state]] += here[state] * beta[state]
+            for n in range(n_lanes):
+                by_label[model.lane_label[n]] += covered[n]
+            for k in range(len(by_label)):
+                marginals[t - first, k] = by_label[k]
+        if path is not None:
+            path[1][t - first] = beta[path[0][t - first]]
+        for k in range(steps.indptr[row], steps.indptr[row + 1]):
+            source = steps.source[k]
+            onward = steps.factor[k] * ahead[steps.target[k]]
+            behind[source] += onward
+            if counts is not None:
+                edge_count[steps.edge[k]] += alpha[t - 1, source] * onward
+        for j in range(n_jumps):
+            returned[slot, j] = 0.0
+        if t < bases:
+            continue
+        for j in range(n_jumps):
+            lane = model.jump_lane[j]
+            if landed[t, lane] > 0.0:
+                onward = jump_factor[j] * landed[t, lane] * beta[model.jump_target[j]]
+                share = alpha[t - bases, model.jump_source[j]] * onward
+                returned[slot, j] = onward
+                posterior[slot, lane] += share
+                covered[lane] += share
+                if counts is not None:
+                    counts[model.jump_pair[j]] += share
+                    counts[model.lane_pair[lane]] += share * (bases - 1)
+    if counts is not None:
+        for e in range(len(edge_count)):
+            counts[model.pair[e]] += edge_count[e]
+    return True

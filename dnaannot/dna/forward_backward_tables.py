@@ -1,0 +1,237 @@
+"""A grammar as arrays that the forward-backward kernels read, and the edges open at each base."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST, RULE_BIT, Grammar
+
+ALL_LABELS = np.uint32(0xFFFFFFFF)
+"""Allowed labels of a base whose label is unknown."""
+
+_kernel = njit(cache=True, nogil=True)
+
+
+class Model(NamedTuple):
+    """A grammar and its weights as kernels read them; E edges with those at gaps, S states.
+
+    Attributes:
+        source, target: (E,) uint16 states.
+        rule, rule_too: (E,) uint32, bits that a word must have, one of each.
+        pair: (E,) int64 index of the weight, P where an edge has none.
+        weight: (E,) float64.
+        label_of_state: (S,) uint16.
+        jump_source, jump_target: (J,) uint16 states.
+        jump_lane: (J,) uint16, which lane the jump runs in.
+        jump_weight: (J,) float64, taken once.
+        jump_pair: (J,) int64.
+        lane_label: (N,) uint16, label of the skipped bases.
+        lane_weight: (N,) float64, taken between two skipped bases.
+        lane_pair: (N,) int64.
+        jump_bases: bases that a jump advances.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    rule: np.ndarray
+    rule_too: np.ndarray
+    pair: np.ndarray
+    weight: np.ndarray
+    label_of_state: np.ndarray
+    jump_source: np.ndarray
+    jump_target: np.ndarray
+    jump_lane: np.ndarray
+    jump_weight: np.ndarray
+    jump_pair: np.ndarray
+    lane_label: np.ndarray
+    lane_weight: np.ndarray
+    lane_pair: np.ndarray
+    jump_bases: int
+
+
+class Steps(NamedTuple):
+    """Edges open at each base: those of position t are `indptr[c]:indptr[c + 1]`, c = classes[t].
+
+    Attributes:
+        classes: (L,) int64.
+        indptr: (C + 1,) int64.
+        edge: (M,) int64.
+        source, target: (M,) uint16 states.
+        factor: (M,) float64, exponential of the edge's weight.
+        state_indptr: (C + 1,) int64: the states that may hold mass at t are
+            `state[state_indptr[c]:state_indptr[c + 1]]`.
+        state: uint16.
+    """
+
+    classes: np.ndarray
+    indptr: np.ndarray
+    edge: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    factor: np.ndarray
+    state_indptr: np.ndarray
+    state: np.ndarray
+
+
+def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
+    """Arrays of `grammar` with `weights` (P,) on its label pairs."""
+    weights = np.append(np.asarray(weights, np.float64), 0.0)
+    no_pair = len(weights) - 1
+    any_bit = RULE_BIT["any"]
+    closing, opening, spanning = map(np.flatnonzero, (grammar.closes, grammar.opens, grammar.spans))
+    at_gaps = [
+        *((state, 0, GAP_FIRST, any_bit) for state in closing),
+        *((0, state, GAP_FIRST, any_bit) for state in spanning),
+        *((state, 0, GAP_AFTER, any_bit) for state in spanning),
+        *((0, state, GAP_AFTER, grammar.begin_rule[state]) for state in opening),
+    ]
+    table = np.array(at_gaps, np.int64).reshape(-1, 4)
+    source = np.concatenate((grammar.edges[:, 0], table[:, 0]))
+    target = np.concatenate((grammar.edges[:, 1], table[:, 1]))
+    rule = np.concatenate((grammar.edge_rule, table[:, 2]))
+    rule_too = np.concatenate((grammar.edge_rule, table[:, 3]))
+    pair = np.concatenate((grammar.edge_pair, np.full(len(table), no_pair)))
+    order = np.lexsort((source, target))
+    jump_label = grammar.label_of_state[grammar.jumps[:, 1]].astype(np.int64)
+    lanes, jump_lane = np.unique(
+        np.stack((jump_label, grammar.inner_pair), axis=1).astype(np.int64),
+        axis=0,
+        return_inverse=True,
+    )
+    return Model(
+        source[order].astype(np.uint16),
+        target[order].astype(np.uint16),
+        rule[order].astype(np.uint32),
+        rule_too[order].astype(np.uint32),
+        pair[order].astype(np.int64),
+        weights[pair[order].astype(np.int64)],
+        grammar.label_of_state.astype(np.uint16),
+        grammar.jumps[:, 0].astype(np.uint16),
+        grammar.jumps[:, 1].astype(np.uint16),
+        jump_lane.reshape(-1).astype(np.uint16),
+        weights[grammar.jump_pair],
+        grammar.jump_pair.astype(np.int64),
+        lanes[:, 0].astype(np.uint16),
+        weights[lanes[:, 1]],
+        lanes[:, 1].copy(),
+        grammar.jump_bases,
+    )
+
+
+@_kernel
+def shifted_scores(emissions, allowed, scores):
+    """Fill scores (L, K): emissions less the greatest allowed of each base, -inf if not allowed.
+
+    Returns the sum of what was taken off, -inf where a base has no allowed label, and the lowest
+    finite score.
+    """
+    length, n_labels = emissions.shape
+    total, lowest = 0.0, 0.0
+    for t in range(length):
+        greatest = -np.inf
+        for k in range(n_labels):
+            value = np.float64(emissions[t, k])
+            if np.isnan(value) or value == np.inf:
+                return np.nan, lowest
+            if (allowed[t] >> np.uint32(k)) & np.uint32(1) and value > greatest:
+                greatest = value
+        if greatest == -np.inf:
+            return -np.inf, lowest
+        total += greatest
+        for k in range(n_labels):
+            value = np.float64(emissions[t, k]) - greatest
+            if not (allowed[t] >> np.uint32(k)) & np.uint32(1):
+                value = -np.inf
+            elif value > -np.inf:
+                lowest = min(lowest, value)
+            scores[t, k] = value
+    return total, lowest
+
+
+@_kernel
+def _classify(keys, classes):
+    """Number the distinct keys (L,) by appearance into classes (L,); the distinct ones."""
+    n_slots = 1024
+    slots = np.full(n_slots, -1, np.int64)
+    distinct = np.empty(n_slots, np.uint64)
+    count = 0
+    for t in range(len(keys)):
+        key = keys[t]
+        if t and key == keys[t - 1]:
+            classes[t] = classes[t - 1]
+            continue
+        if 2 * count >= n_slots:
+            n_slots *= 2
+            distinct = np.concatenate((distinct, np.empty(n_slots // 2, np.uint64)))
+            slots = np.full(n_slots, -1, np.int64)
+            for number in range(count):
+                slot = _slot(distinct[number], n_slots)
+                while slots[slot] >= 0:
+                    slot = (slot + 1) % n_slots
+                slots[slot] = number
+        slot = _slot(key, n_slots)
+        while slots[slot] >= 0 and distinct[slots[slot]] != key:
+            slot = (slot + 1) % n_slots
+        if slots[slot] < 0:
+            slots[slot] = count
+            distinct[count] = key
+            count += 1
+        classes[t] = slots[slot]
+    return distinct[:count].copy()
+
+
+@_kernel
+def _slot(key, n_slots):
+    mixed = key * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((mixed >> np.uint64(33)) % np.uint64(n_slots))
+
+
+@_kernel
+def _list_edges(keys, model):
+    """Edges that each key, a word and the allowed labels in its upper half, leaves open."""
+    indptr, state_indptr = np.zeros((2, len(keys) + 1), np.int64)
+    edge = np.empty(len(keys) * len(model.source), np.int64)
+    state = np.empty(len(keys) * len(model.label_of_state), np.uint16)
+    count = state_count = 0
+    for number in range(len(keys)):
+        word = np.uint32(keys[number] & np.uint64(0xFFFFFFFF))
+        allowed = np.uint32(keys[number] >> np.uint64(32))
+        reached = np.zeros(len(model.label_of_state), np.bool_)
+        reached[:] = word == 0
+        for j in range(len(model.jump_target)):
+            reached[model.jump_target[j]] = True
+        for e in range(len(model.source)):
+            label = np.uint32(model.label_of_state[model.target[e]])
+            if (
+                word & model.rule[e]
+                and word & model.rule_too[e]
+                and (allowed >> label) & np.uint32(1)
+                and model.weight[e] > -np.inf
+            ):
+                edge[count] = e
+                count += 1
+                reached[model.target[e]] = True
+        for s in range(len(reached)):
+            label = np.uint32(model.label_of_state[s])
+            if reached[s] and (allowed >> label) & np.uint32(1):
+                state[state_count] = s
+                state_count += 1
+        indptr[number + 1], state_indptr[number + 1] = count, state_count
+    return indptr, edge[:count].copy(), state_indptr, state[:state_count].copy()
+
+
+def list_steps(
+    words: np.ndarray, allowed: np.ndarray, model: Model, at_start: bool = True
+) -> Steps:
+    """Steps into each base; the first base of a sequence has none and may hold any state."""
+    keys = (allowed.astype(np.uint64) << np.uint64(32)) | words
+    if at_start:
+        keys[0] &= np.uint64(0xFFFFFFFF00000000)
+    classes = np.empty(len(keys), np.int64)
+    indptr, edge, *states = _list_edges(_classify(keys, classes), model)
+    factor = np.exp(model.weight)[edge]
+    source, target = model.source[edge], model.target[edge]
+    return Steps(classes, indptr, edge, source, target, factor, *states)

@@ -12,20 +12,15 @@ before entering it, and the edges at gaps come last.
 
 from __future__ import annotations
 
-import io
 import math
-import tempfile
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 
 from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST, Grammar
-from dnaannot.dna.viterbi_kernels import Front, Tables, advance, rebase, trace
+from dnaannot.dna.viterbi_blocks import Block, Blocks
+from dnaannot.dna.viterbi_kernels import Front, Tables, advance
 from dnaannot.dna.viterbi_tables import Planner, build_tables
-from dnaannot.errors import OutputError
 
 BLOCK = 65_536
 """Bases between the coordinates at which paths are compared and scores start again near 0."""
@@ -82,7 +77,7 @@ class Viterbi:
         """
         run = _Run(self._tables, self._planner, self._slots, self._block)
         begin = self.grammar.begins if begin is None else begin
-        with _Blocks(self._tables, self._slots, self._memory) as blocks:
+        with Blocks(self._tables, self._slots, self._memory) as blocks:
             for words, emissions in chunks:
                 for block in run.feed(words, emissions, begin):
                     blocks.append(block)
@@ -158,7 +153,7 @@ class _Run:
         self._marks = np.empty(self._size, np.uint32)
         self.filled = 0
 
-    def feed(self, words: np.ndarray, emissions: np.ndarray, begin: np.ndarray) -> Iterator[_Block]:
+    def feed(self, words: np.ndarray, emissions: np.ndarray, begin: np.ndarray) -> Iterator[Block]:
         """Go on over words (n,) and emissions (n, K); yields the blocks that they complete."""
         start = 0
         while start < len(words):
@@ -185,25 +180,42 @@ class _Run:
             if self.filled == self._size:
                 yield self.close()
 
-    def close(self) -> _Block:
+    def close(self) -> Block:
         """The block of the bases since the last one, and a new block."""
         front = self._front
         origin = np.concatenate((front.origin[0], front.jumping_origin.ravel()))
-        pointers = self._back[: self.filled], self._marks[: self.filled]
-        block = _Block(self.position, self.filled, origin, pointers)
-        self._taken_off += rebase(self._tables, front)
+        back, marks = self._back[: self.filled], self._marks[: self.filled]
+        block = Block(self.position, self.filled, origin, back, marks)
+        self._rebase()
         self._open_block()
         return block
 
+    def _rebase(self) -> None:
+        """Take the best score off all, and make each path its own origin."""
+        front, intron = self._front, self._tables.intron
+        front.jumping[~front.landing] = -np.inf
+        front.jumping[:] += front.run_sum[self._tables.run]
+        best = max(front.score[0].max(), front.jumping.max(initial=-np.inf))
+        if best > -np.inf:
+            front.score[0] -= best
+            front.jumping[:] -= best
+            self._taken_off += float(best)
+        states = front.score.shape[1]
+        front.origin[0] = np.arange(states)
+        front.jumping_origin[:] = states + np.arange(front.jumping.size).reshape(
+            front.jumping.shape
+        )
+        front.stay[:], front.stay_origin[:] = front.score[0, intron], intron
+        front.run_sum[:] = 0.0
+
     def alive(self) -> np.ndarray:
         """(codes,) bool, which paths have a finite score after `close`."""
-        jumping = self._front.jumping + np.where(self._front.landing, 0.0, -np.inf)[:, None]
-        return np.concatenate((self._front.score[0], jumping.ravel())) > -np.inf
+        return np.concatenate((self._front.score[0], self._front.jumping.ravel())) > -np.inf
 
     def best(self, end: np.ndarray) -> tuple[int, float]:
         """Code and score of the best path that may end here, after `close`."""
         inside = (self.position - 1 - np.arange(self._slots)) % self._slots
-        live = (self._front.landing & (inside > 0))[:, None] & end[self._tables.intron]
+        live = (inside > 0)[:, None] & end[self._tables.intron]
         scores = np.concatenate(
             (
                 np.where(end, self._front.score[0], -np.inf),
@@ -214,116 +226,6 @@ class _Run:
         if scores[code] == -math.inf:
             raise ValueError("no path of the grammar fits the sequence")
         return code, float(scores[code]) + self._taken_off
-
-
-@dataclass
-class _Block:
-    """Back pointers of consecutive bases.
-
-    Attributes:
-        end: 0-based coordinate after the last base.
-        bases: number of bases n.
-        origin: (codes,) int32, for each path at the last base (see `Front`) its code at the
-            last base of the block before.
-        pointers: predecessors (n, columns) uint8 of the states that have several, and marks
-            (n,) uint32 that say how intron states were entered; None while in the file.
-        offset: where they lie in the temporary file.
-    """
-
-    end: int
-    bases: int
-    origin: np.ndarray
-    pointers: tuple[np.ndarray, np.ndarray] | None
-    offset: int = 0
-
-
-class _Blocks:
-    """The blocks whose path is not final yet, oldest first; beyond `memory`, in a file."""
-
-    def __init__(self, tables: Tables, slots: int, memory: int) -> None:
-        self._tables, self._slots, self._memory = tables, slots, memory
-        self._waiting: deque[_Block] = deque()
-        self._file: IO[bytes] | None = None
-        self._spilled = self._held = 0
-        self._first = np.zeros(0, np.int32)  # code at the end of the oldest block, by code now
-
-    def __enter__(self) -> _Blocks:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def append(self, block: _Block) -> None:
-        codes = np.arange(len(block.origin), dtype=np.int32)
-        self._first = self._first[block.origin] if self._waiting else codes
-        self._waiting.append(block)
-        self._held += _nbytes(block)
-        while self._held > self._memory:
-            self._spill(self._waiting[self._spilled])
-
-    def settle(self, alive: np.ndarray) -> Iterator[np.ndarray]:
-        """States of the blocks at whose end all paths that are `alive` (codes,) bool agree."""
-        codes = np.flatnonzero(alive)
-        if not len(codes) or (self._first[codes] != self._first[codes[0]]).any():
-            return
-        final = len(self._waiting)
-        while (codes != codes[0]).any():
-            final -= 1
-            codes = np.unique(self._waiting[final].origin[codes])
-        yield from self.finish(int(codes[0]), final)
-        self._first = np.arange(len(alive), dtype=np.int32)
-        for block in list(self._waiting)[:0:-1]:
-            self._first = block.origin[self._first]
-
-    def finish(self, code: int, final: int | None = None) -> Iterator[np.ndarray]:
-        """States of the `final` oldest blocks (all by default), whose path ends at `code`."""
-        blocks, codes = list(self._waiting)[:final], [code]
-        for block in blocks[:0:-1]:
-            codes.append(int(block.origin[codes[-1]]))
-        for block in blocks:
-            self._waiting.popleft()
-            back, marks = self._take(block)
-            path = np.empty(block.bases, np.uint8)
-            trace(self._tables, self._slots, codes.pop(), block.end, back, marks, path)
-            yield path
-
-    def _spill(self, block: _Block) -> None:
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="dnaannot-")  # noqa: SIM115
-            block.offset = self._file.seek(0, io.SEEK_END)
-            for pointers in block.pointers or ():
-                self._file.write(pointers.data)
-            self._file.flush()
-        except OSError as error:
-            raise OutputError(
-                f"back pointers cannot be written: {error.strerror}.",
-                path=tempfile.gettempdir(),
-                remedy="Free space there, or set TMPDIR to a folder that has some.",
-            ) from error
-        self._held -= _nbytes(block)
-        self._spilled += 1
-        block.pointers = None
-
-    def _take(self, block: _Block) -> tuple[np.ndarray, np.ndarray]:
-        """The block's pointers, which then count no longer."""
-        if block.pointers is not None:
-            self._held -= _nbytes(block)
-            return block.pointers
-        back = np.empty((block.bases, self._tables.columns), np.uint8)
-        marks = np.empty(block.bases, np.uint32)
-        self._file.seek(block.offset)
-        for pointers in (back, marks):
-            self._file.readinto(pointers.data.cast("B"))
-        self._spilled -= 1
-        if not self._spilled:
-            self._file.truncate(0)
-        return back, marks
-
-
-def _nbytes(block: _Block) -> int:
-    return sum(pointers.nbytes for pointers in block.pointers or ())
 
 
 def path_score(

@@ -33,14 +33,14 @@ class Tables(NamedTuple):
     run_weight: np.ndarray  # (R,) float64
     opens: np.ndarray  # (S,) bool
     closes: np.ndarray  # (S,) bool
-    spans: np.ndarray  # (J,) bool
+    spans: np.ndarray  # (S,) bool
     begin_rule: np.ndarray  # (S,) uint32
 
 
 class Plans(NamedTuple):
     """Edges that can be taken at a kind of position: N kinds, targets by number of sources."""
 
-    counts: np.ndarray  # (N, 3) int64, targets with one, two and more sources
+    counts: np.ndarray  # (N, 3) uint8, targets with one, two and more sources
     target: np.ndarray  # (N, S) uint8
     size: np.ndarray  # (N, S) uint8, sources of a target
     source: np.ndarray  # (N, E) uint8, by target
@@ -70,164 +70,162 @@ class Front(NamedTuple):
 @njit(cache=True, nogil=True)
 def advance(tables, plans, front, words, kinds, emissions, begin, position, back, marks):
     """Score bases `position` .. `position + n`, filling their rows of `back` and `marks`."""
-    states, slots = len(tables.label), len(front.landing)
-    slot = position % slots
-    prev, new = front.score[0], front.score[1]
-    prev_origin, new_origin = front.origin[0], front.origin[1]
+    label, column, _, _, _, donor, intron, enter_weight, run, run_label, run_weight = tables[:11]
+    opens, closes, spans, begin_rule = tables[11:]
+    counts, target, size, source, weight, leaves, enters = plans
+    score, origin, stay, stay_origin, run_sum, jumping, jumping_origin, landing = front
+    slot = position % len(landing)
+    old, new = np.int64(0), np.int64(1)
     for i in range(len(words)):
-        scores, kind, row = emissions[i], kinds[i], back[i]
-        at_gap = (words[i] & GAP_BITS) != 0
-        if at_gap or plans.leaves[kind]:
-            _show_introns(tables, front, prev, prev_origin)
-        for r in range(len(tables.run_label)):
-            front.run_sum[r] += scores[tables.run_label[r]] + tables.run_weight[r]
-        for s in range(states):
-            new[s] = -np.inf
+        word, kind = words[i], np.uint16(kinds[i])
+        first, at_gap = position + i == 0, (word & GAP_BITS) != 0
+        if at_gap or leaves[kind]:
+            _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, old)
+        for r in range(len(run_label)):
+            run_sum[r] += emissions[i, run_label[r]] + run_weight[r]
+        for s in range(len(label)):
+            score[new, s] = -np.inf
         mark = np.uint32(0)
-        if position + i == 0:
-            _begin(tables, front, words[i], scores, begin, new)
+        if first:
+            _begin(label, intron, run, begin_rule, begin, word, emissions, score, stay, run_sum)
         else:
-            _follow_edges(tables, plans, kind, scores, prev, prev_origin, new, new_origin, row)
-            if front.landing[slot]:
-                mark = _land(front, slot)
+            _follow_edges(
+                counts, target, size, source, weight, kind,
+                label, column, emissions, i, score, origin, old, new, back,
+            )  # fmt: skip
+            if landing[slot]:
+                mark = _land(jumping, jumping_origin, slot, stay, stay_origin)
         if at_gap:
-            mark = _cross_gap(
-                tables, front, words[i], scores, prev, prev_origin, new, new_origin, row, mark
-            )
+            _cut_exons(
+                label, column, intron, opens, closes, spans, begin_rule, word,
+                emissions, i, score, origin, old, new, back,
+            )  # fmt: skip
+            if (word & GAP_FIRST) != 0:
+                mark = _open_introns(
+                    label, intron, run, spans, emissions, i, score, origin, old,
+                    stay, stay_origin, run_sum, mark,
+                )  # fmt: skip
         marks[i] = mark
-        front.landing[slot] = plans.enters[kind] or at_gap or position + i == 0
-        if front.landing[slot]:
-            _jump(tables, front, slot, new, new_origin)
-        slot += 1
-        if slot == slots:
-            slot = 0
-        prev, new = new, prev
-        prev_origin, new_origin = new_origin, prev_origin
-    _show_introns(tables, front, prev, prev_origin)
-    if len(words) % 2:
-        front.score[0], front.origin[0] = prev, prev_origin
+        landing[slot] = enters[kind] or at_gap or first
+        if landing[slot]:
+            _jump(
+                donor, run, enter_weight, run_sum, score, origin, new, jumping, jumping_origin, slot
+            )
+        slot = 0 if slot + 1 == len(landing) else slot + 1
+        old, new = new, old
+    _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, old)
+    if old == 1:
+        score[0], origin[0] = score[1], origin[1]
 
 
 @njit(cache=True, nogil=True)
-def _show_introns(tables, front, score, origin):
-    for j in range(len(tables.intron)):
-        score[tables.intron[j]] = front.stay[j] + front.run_sum[tables.run[j]]
-        origin[tables.intron[j]] = front.stay_origin[j]
+def _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, row):
+    """Write the scores of the intron states among the others."""
+    for j in range(len(intron)):
+        score[row, intron[j]] = stay[j] + run_sum[run[j]]
+        origin[row, intron[j]] = stay_origin[j]
 
 
 @njit(cache=True, nogil=True)
-def _begin(tables, front, word, scores, begin, new):
-    for s in range(len(new)):
-        if begin[s] and (word & tables.begin_rule[s]) != 0:
-            new[s] = scores[tables.label[s]]
-    for j in range(len(tables.intron)):
-        front.stay[j] = new[tables.intron[j]] - front.run_sum[tables.run[j]]
+def _begin(label, intron, run, begin_rule, begin, word, emissions, score, stay, run_sum):
+    """Begin paths at the first base."""
+    for s in range(len(label)):
+        if begin[s] and (word & begin_rule[s]) != 0:
+            score[1, s] = emissions[0, label[s]]
+    for j in range(len(intron)):
+        stay[j] = score[1, intron[j]] - run_sum[run[j]]
 
 
 @njit(cache=True, nogil=True)
-def _follow_edges(tables, plans, kind, scores, prev, prev_origin, new, new_origin, row):
-    target, source, weight = plans.target[kind], plans.source[kind], plans.weight[kind]
-    ones = plans.counts[kind, 0]
-    twos = ones + plans.counts[kind, 1]
+def _follow_edges(
+    counts, target, size, source, weight, kind,
+    label, column, emissions, i, score, origin, old, new, back,
+):  # fmt: skip
+    """Take the best edge into each state that can be reached."""
+    ones = np.int64(counts[kind, 0])
+    twos = ones + np.int64(counts[kind, 1])
     for k in range(ones):
-        a, s = source[k], target[k]
-        new[s] = prev[a] + weight[k] + scores[tables.label[s]]
-        new_origin[s] = prev_origin[a]
-        row[tables.column[s]] = a
+        a, s = source[kind, k], target[kind, k]
+        score[new, s] = score[old, a] + weight[kind, k] + emissions[i, label[s]]
+        origin[new, s] = origin[old, a]
+        back[i, column[s]] = a
     edge = ones
     for k in range(ones, twos):
-        a, b, s = source[edge], source[edge + 1], target[k]
-        best, other = prev[a] + weight[edge], prev[b] + weight[edge + 1]
+        a, b, s = source[kind, edge], source[kind, edge + 1], target[kind, k]
+        best = score[old, a] + weight[kind, edge]
+        other = score[old, b] + weight[kind, edge + 1]
         a = b if other > best else a
         best = other if other > best else best
-        new[s] = best + scores[tables.label[s]]
-        new_origin[s] = prev_origin[a]
-        row[tables.column[s]] = a
+        score[new, s] = best + emissions[i, label[s]]
+        origin[new, s] = origin[old, a]
+        back[i, column[s]] = a
         edge += 2
-    for k in range(twos, twos + plans.counts[kind, 2]):
-        a, s = source[edge], target[k]
-        best = prev[a] + weight[edge]
-        for m in range(edge + 1, edge + plans.size[kind, k]):
-            other = prev[source[m]] + weight[m]
-            a = source[m] if other > best else a
+    for k in range(twos, twos + np.int64(counts[kind, 2])):
+        a, s = source[kind, edge], target[kind, k]
+        best = score[old, a] + weight[kind, edge]
+        after = edge + np.int64(size[kind, k])
+        for m in range(edge + 1, after):
+            b = source[kind, m]
+            other = score[old, b] + weight[kind, m]
+            a = b if other > best else a
             best = other if other > best else best
-        new[s] = best + scores[tables.label[s]]
-        new_origin[s] = prev_origin[a]
-        row[tables.column[s]] = a
-        edge += plans.size[kind, k]
+        score[new, s] = best + emissions[i, label[s]]
+        origin[new, s] = origin[old, a]
+        back[i, column[s]] = a
+        edge = after
 
 
 @njit(cache=True, nogil=True)
-def _land(front, slot):
+def _land(jumping, jumping_origin, slot, stay, stay_origin):
     """Let the jumps that end here replace what stayed in their intron states."""
     mark = np.uint32(0)
-    for j in range(len(front.stay)):
-        if front.jumping[slot, j] > front.stay[j]:
-            front.stay[j] = front.jumping[slot, j]
-            front.stay_origin[j] = front.jumping_origin[slot, j]
+    for j in range(len(stay)):
+        if jumping[slot, j] > stay[j]:
+            stay[j] = jumping[slot, j]
+            stay_origin[j] = jumping_origin[slot, j]
             mark |= np.uint32(1 << j)
     return mark
 
 
 @njit(cache=True, nogil=True)
-def _jump(tables, front, slot, new, new_origin):
+def _jump(donor, run, enter_weight, run_sum, score, origin, new, jumping, jumping_origin, slot):
     """Start jumps from the donors here."""
-    for j in range(len(tables.donor)):
-        s = tables.donor[j]
-        front.jumping[slot, j] = new[s] + tables.enter_weight[j] - front.run_sum[tables.run[j]]
-        front.jumping_origin[slot, j] = new_origin[s]
+    for j in range(len(donor)):
+        jumping[slot, j] = score[new, donor[j]] + enter_weight[j] - run_sum[run[j]]
+        jumping_origin[slot, j] = origin[new, donor[j]]
 
 
 @njit(cache=True, nogil=True)
-def _cross_gap(tables, front, word, scores, prev, prev_origin, new, new_origin, row, mark):
-    """Take the edges between intergenic (state 0) and the states that gaps cut."""
-    if (word & GAP_AFTER) != 0:
-        for s in range(len(new)):
-            score = prev[0] + scores[tables.label[s]]
-            if tables.opens[s] and (word & tables.begin_rule[s]) != 0 and score > new[s]:
-                new[s], new_origin[s], row[tables.column[s]] = score, prev_origin[0], 0
-        for j in range(len(tables.intron)):
-            s = tables.intron[j]
-            if tables.spans[j] and prev[s] + scores[tables.label[0]] > new[0]:
-                new[0], new_origin[0] = prev[s] + scores[tables.label[0]], prev_origin[s]
-                row[tables.column[0]] = s
-    if (word & GAP_FIRST) != 0:
-        for s in range(len(new)):
-            if tables.closes[s] and prev[s] + scores[tables.label[0]] > new[0]:
-                new[0], new_origin[0] = prev[s] + scores[tables.label[0]], prev_origin[s]
-                row[tables.column[0]] = s
-        for j in range(len(tables.intron)):
-            score = prev[0] + scores[tables.label[tables.intron[j]]]
-            score -= front.run_sum[tables.run[j]]
-            if tables.spans[j] and score > front.stay[j]:
-                front.stay[j], front.stay_origin[j] = score, prev_origin[0]
-                mark &= ~np.uint32(1 << j)
-                mark |= np.uint32(1 << (ENTERED_AT_GAP + j))
+def _cut_exons(
+    label, column, intron, opens, closes, spans, begin_rule, word,
+    emissions, i, score, origin, old, new, back,
+):  # fmt: skip
+    """Take the edges at a gap's ends between intergenic (state 0) and the states cut there."""
+    for s in range(len(label)):
+        opened = score[old, 0] + emissions[i, label[s]]
+        may_open = (word & GAP_AFTER) != 0 and opens[s] and (word & begin_rule[s]) != 0
+        if may_open and opened > score[new, s]:
+            score[new, s], origin[new, s] = opened, origin[old, 0]
+            back[i, column[s]] = 0
+        closed = score[old, s] + emissions[i, label[0]]
+        may_close = (word & GAP_FIRST) != 0 and closes[s] or (word & GAP_AFTER) != 0 and spans[s]
+        if may_close and closed > score[new, 0]:
+            score[new, 0], origin[new, 0] = closed, origin[old, s]
+            back[i, column[0]] = s
+
+
+@njit(cache=True, nogil=True)
+def _open_introns(
+    label, intron, run, spans, emissions, i, score, origin, old, stay, stay_origin, run_sum, mark
+):  # fmt: skip
+    """Let introns begin in a gap; returns `mark` with bits for those that do."""
+    for j in range(len(intron)):
+        opened = score[old, 0] + emissions[i, label[intron[j]]] - run_sum[run[j]]
+        if spans[intron[j]] and opened > stay[j]:
+            stay[j], stay_origin[j] = opened, origin[old, 0]
+            mark &= ~np.uint32(1 << j)
+            mark |= np.uint32(1 << (ENTERED_AT_GAP + j))
     return mark
-
-
-@njit(cache=True, nogil=True)
-def rebase(tables, front):
-    """Take the best score off all, make each path its own origin; returns what was taken off."""
-    states, jumps = len(tables.label), len(tables.donor)
-    best = front.score[0].max()
-    for slot in range(len(front.landing)):
-        for j in range(jumps):
-            front.jumping[slot, j] += front.run_sum[tables.run[j]]
-            best = max(best, front.jumping[slot, j])
-    if best == -np.inf:
-        best = 0.0
-    for s in range(states):
-        front.score[0, s] -= best
-        front.origin[0, s] = s
-    for j in range(jumps):
-        front.stay[j] = front.score[0, tables.intron[j]]
-        front.stay_origin[j] = tables.intron[j]
-        for slot in range(len(front.landing)):
-            front.jumping[slot, j] -= best
-            front.jumping_origin[slot, j] = states + slot * jumps + j
-    front.run_sum[:] = 0.0
-    return best
 
 
 @njit(cache=True, nogil=True)

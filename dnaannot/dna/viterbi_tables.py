@@ -49,7 +49,7 @@ def build_tables(grammar: Grammar, weights: np.ndarray) -> Tables:
         run_weight=weights[runs[:, 1]],
         opens=grammar.opens,
         closes=grammar.closes,
-        spans=grammar.spans[intron],
+        spans=grammar.spans,
         begin_rule=grammar.begin_rule,
     )
 
@@ -114,12 +114,13 @@ class Planner:
 
     def _learn_words(self, rules: np.ndarray) -> np.ndarray:
         with self._lock:
-            for word in np.unique(rules[self._class_of_word[rules] < 0]):
-                self._class_of_word[word] = len(self._word_of_class)
-                self._word_of_class.append(int(word))
-            known, size = self._kind_of_pair, len(self._word_of_class)
-            self._kind_of_pair = np.full((size, size), -1, np.int16)
-            self._kind_of_pair[: len(known), : len(known)] = known
+            new = np.unique(rules[self._class_of_word[rules] < 0])
+            first, size = len(self._word_of_class), len(self._word_of_class) + len(new)
+            known, kind_of_pair = self._kind_of_pair, np.full((size, size), -1, np.int16)
+            kind_of_pair[:first, :first] = known
+            self._word_of_class += new.tolist()
+            self._kind_of_pair = kind_of_pair
+            self._class_of_word[new] = np.arange(first, size)
         return self._class_of_word[rules]
 
     def _learn_pairs(self, previous: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -155,11 +156,11 @@ class Planner:
             return np.pad(values, (0, size - len(values))).astype(dtype)
 
         return (
-            np.bincount(np.minimum(degree, 3), minlength=4)[1:],
+            np.bincount(np.minimum(degree, 3), minlength=4)[1:].astype(np.uint8),
             padded(target, len(degree), np.uint8),
             padded(degree[target], len(degree), np.uint8),
             padded(sources[edges], len(targets), np.uint8),
             padded(self._weights[grammar.edge_pair[edges]], len(targets), np.float64),
-            np.isin(sources[edges], self._introns).any(),
-            np.isin(target, grammar.jumps[:, 0]).any(),
+            np.array(np.isin(sources[edges], self._introns).any()),
+            np.array(np.isin(target, grammar.jumps[:, 0]).any()),
         )

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.dna.sequence import runs
+from dnaannot.dna.transcript import Strand, Transcript, with_phases
 from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import Regions
 
@@ -69,6 +70,41 @@ def _write_exons(transcript: Transcript, labels: np.ndarray, minus: int) -> None
         stop = slice(exon.start, exon.start + taken) if minus else slice(exon.end - taken, exon.end)
         labels[stop] = OTHER
         left_of_stop -= taken
+
+
+def from_bend_labels(labels: np.ndarray, sequence: str) -> list[Transcript]:
+    """Transcripts that labels (L,) spell, by ascending start; the inverse of `bend_labels`.
+
+    A gene is a run of labels of one strand that are not OTHER; its coding exons are the runs of
+    CDS in it. BEND counts the stop codon as OTHER: the three bases past the 3' end are taken to
+    be it where they lie in the sequence and belong to no gene. A gene is complete if it has
+    that stop codon and a whole number of codons. An intron that no CDS follows is dropped.
+    """
+    is_minus = (labels >= MINUS) & (labels != OTHER)
+    found = []
+    for strand, mask in ((Strand.PLUS, ~is_minus & (labels != OTHER)), (Strand.MINUS, is_minus)):
+        for start, end in runs(mask):
+            exons = [
+                (int(low + start), int(high + start))
+                for low, high in runs(labels[start:end] % MINUS == CDS)
+            ]
+            if exons:
+                found.append(_with_stop_codon(labels, sequence, strand, exons))
+    return sorted(found, key=lambda transcript: transcript.start)
+
+
+def _with_stop_codon(
+    labels: np.ndarray, sequence: str, strand: Strand, exons: list[tuple[int, int]]
+) -> Transcript:
+    first, last = exons[0][0], exons[-1][1]
+    low, high = (last, last + 3) if strand is Strand.PLUS else (first - 3, first)
+    has_stop = 0 <= low and high <= len(labels) and bool((labels[low:high] == OTHER).all())
+    if has_stop:
+        exons[0] = (min(low, first), exons[0][1])
+        exons[-1] = (exons[-1][0], max(high, last))
+    complete = has_stop and sum(end - start for start, end in exons) % 3 == 0
+    placed = with_phases(exons, strand)
+    return Transcript(sequence, strand, placed, has_start=complete, has_stop=has_stop)
 
 
 def confusion(

@@ -10,7 +10,13 @@ from sklearn.metrics import matthews_corrcoef
 
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
 from dnaannot.errors import DataError
-from dnaannot.evaluate.bend_labels import OTHER, bend_labels, confusion, matthews
+from dnaannot.evaluate.bend_labels import (
+    OTHER,
+    bend_labels,
+    confusion,
+    from_bend_labels,
+    matthews,
+)
 from dnaannot.evaluate.intervals import Regions
 
 LETTERS = "CDIA" + "cdia" + "."
@@ -108,3 +114,30 @@ def test_streamed_labels_equal_scikit_learn_on_whole_arrays():
     whole = [bend_labels(each, 4000) for each in (reference, predicted)]
     streamed = matthews(confusion(predicted, reference, {"s": 4000}))
     assert streamed == pytest.approx(matthews_corrcoef(*whole), abs=1e-12)
+
+
+@st.composite
+def separate_models(draw):
+    """Complete transcripts side by side, at least four bases apart, as in one decoded path."""
+    models, at = [], 4
+    for _ in range(draw(st.integers(1, 4))):
+        lengths = draw(st.lists(st.integers(4, 30), min_size=1, max_size=4))
+        lengths[-1] += (-sum(lengths)) % 3
+        intervals = []
+        for length in lengths:
+            intervals.append((at, at + length))
+            at += length + draw(st.integers(3, 40))
+        models.append(model(intervals, draw(st.sampled_from("+-"))))
+        at += 4
+    return models, at + 4
+
+
+@given(separate_models())
+def test_transcripts_come_back_from_their_labels(case):
+    models, length = case
+    assert from_bend_labels(bend_labels(models, length), "s") == models
+
+
+def test_a_gene_without_its_stop_codon_comes_back_partial():
+    (found,) = from_bend_labels(np.array([OTHER, 0, 0, 0, 0, 0, 0], np.uint8), "s")
+    assert (found.start, found.end, found.has_stop) == (1, 7, False)

@@ -514,3 +514,18 @@ def test_one_object_decodes_in_threads(random_codes):
         together = threads.map(lambda words: viterbi.best_path(words, emissions)[0], sequences)
         for alone, beside in zip(one_by_one, together, strict=True):
             assert alone.tolist() == beside.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, data=st.data())
+def test_path_score_refuses_what_the_grammar_refuses(random_locus, seed, data):
+    locus, grammar = random_locus(seed, genes=1), gene_grammar(20)
+    weights = np.zeros(len(grammar.pairs), np.float32)
+    words, emissions = position_words(locus.codes), labels_as_scores(locus.labels)
+    states, score = best_path(grammar, weights, words, emissions)
+    assert path_score(grammar, weights, words, emissions, states) == score == 10 * len(states)
+    changed = states.copy()
+    position = data.draw(st.integers(0, len(states) - 1))
+    changed[position] = data.draw(st.integers(0, len(grammar.states) - 1))
+    if not accepts(grammar, grammar.label_of_state[changed], locus.codes):
+        assert path_score(grammar, weights, words, emissions, changed) == -np.inf

@@ -64,10 +64,10 @@ def log_partition(
         log_space: use the logarithmic kernel from the outset.
 
     Returns:
-        The log partition, -inf where no path is permitted; the label marginals (L, K) float32,
-        its gradient by `emissions`; the expected counts (P,) float64 of the label pairs, its
-        gradient by `weights`. Both gradients are zero where no path is permitted, and all is
-        NaN where an emission is NaN.
+        The log partition, -inf where no path is permitted; the label marginals (L, K), its
+        gradient by `emissions`, float32 unless `emissions` is float64; the expected counts (P,)
+        float64 of the label pairs, its gradient by `weights`. Both gradients are zero where no
+        path is permitted, and all is NaN where an emission is NaN.
     """
     length, n_labels = emissions.shape
     if length == 0:
@@ -77,7 +77,8 @@ def log_partition(
     allowed = np.ascontiguousarray(allowed, np.uint32)
     scores = np.empty((length, n_labels))
     shift, lowest = shifted_scores(np.ascontiguousarray(emissions), allowed, scores)
-    marginals = np.zeros((length, n_labels), np.float32)
+    exact = emissions.dtype == np.float64
+    marginals = np.zeros((length, n_labels), np.float64 if exact else np.float32)
     counts = np.zeros(len(weights) + 1)
     if math.isnan(shift):
         marginals[:], counts[:] = math.nan, math.nan

@@ -1,18 +1,21 @@
-"""Conditional random fields over label scores: the gene grammar's."""
+"""Conditional random fields over label scores: the gene grammar's, and the paper's linear chain."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torchcrf
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
 from dnaannot.dna.grammar import Grammar
+from dnaannot.dna.linear_chain import best_labels, chain_grammar, chain_words
 
 
 class LogLikelihood(NamedTuple):
@@ -58,13 +61,25 @@ def _as_uint32(values: Tensor | np.ndarray) -> np.ndarray:
     )
 
 
+def _in_threads(function: Callable[..., Any], jobs: Iterable[tuple]) -> list[Any]:
+    """Results of `function(*job)` in order; the kernels run without the interpreter's lock."""
+    jobs = list(jobs)
+    with ThreadPoolExecutor(max(1, min(len(jobs), torch.get_num_threads()))) as pool:
+        return list(pool.map(lambda job: function(*job), jobs))
+
+
+def _as_array(values: Tensor) -> np.ndarray:
+    """Float32 or, of double, float64."""
+    kept = torch.float64 if values.dtype == torch.float64 else torch.float32
+    return values.detach().to("cpu", kept).contiguous().numpy()
+
+
 class _LogLikelihood(torch.autograd.Function):
     @staticmethod
     def forward(ctx, emissions, weights, words, allowed, grammar, free_ends):
         free = np.ones(len(grammar.states), bool)
         ends = (free, free) if free_ends else (grammar.begins, grammar.ends)
-        value_type = torch.float64 if emissions.dtype == torch.float64 else torch.float32
-        scores = emissions.detach().to("cpu", value_type).numpy()
+        scores = _as_array(emissions)
         pair_scores = weights.detach().double().cpu().numpy()
 
         def partition(window: int, restricted: bool):
@@ -73,9 +88,7 @@ class _LogLikelihood(torch.autograd.Function):
 
         n_windows = len(words)
         jobs = [(window, restricted) for restricted in (True, False) for window in range(n_windows)]
-        threads = max(1, min(len(jobs), torch.get_num_threads()))
-        with ThreadPoolExecutor(threads) as pool:
-            results = list(pool.map(partition, *zip(*jobs, strict=True)))
+        results = _in_threads(partition, jobs)
         likelihoods, possible = np.zeros(n_windows), np.ones(n_windows, bool)
         emission_gradient = np.zeros_like(scores)
         weight_gradient = np.zeros((n_windows, len(pair_scores)))
@@ -93,7 +106,7 @@ class _LogLikelihood(torch.autograd.Function):
         ctx.weight_type = weights.dtype
         flags = torch.from_numpy(possible).to(emissions.device)
         ctx.mark_non_differentiable(flags)
-        return torch.from_numpy(likelihoods).to(emissions.device, value_type), flags
+        return torch.from_numpy(likelihoods.astype(scores.dtype)).to(emissions.device), flags
 
     @staticmethod
     @once_differentiable
@@ -134,3 +147,80 @@ class GeneCRF(nn.Module):
         """Mean negative log-likelihood in nats per base, over the windows that fit some path."""
         values, possible = self.log_likelihood(emissions, words, allowed)
         return -values.sum() / (possible.sum() * emissions.shape[1]).clamp(min=1)
+
+
+class LinearChainCRF(torchcrf.CRF):
+    """pytorch-crf's `CRF` with the same parameters, meaning and interface, made fast.
+
+    Transition scores may be -inf. At most 32 tags.
+    """
+
+    def __init__(self, num_tags: int, batch_first: bool = False) -> None:
+        super().__init__(num_tags, batch_first)
+        self._grammar = chain_grammar(num_tags)
+
+    def _compute_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        """Scores (B,) of tags (L, B)."""
+        on = mask.bool()
+        scores = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
+        scores = scores[0] + torch.where(on[1:], scores[1:], 0.0).sum(0)
+        steps = self.transitions[tags[:-1], tags[1:]]
+        scores = scores + torch.where(on[1:], steps, 0.0).sum(0)
+        last = tags.gather(0, on.sum(0, keepdim=True) - 1).squeeze(0)
+        return scores + self.start_transitions[tags[0]] + self.end_transitions[last]
+
+    def _compute_normalizer(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Log partition functions (B,) of emissions (L, B, K)."""
+        length, n_windows = mask.shape
+        on = mask.bool()
+        positions = torch.arange(length, device=on.device).unsqueeze(1)
+        last = torch.where(on, positions, 0).amax(0)
+        windows = torch.arange(n_windows, device=on.device)
+        first = torch.zeros_like(last)
+        ends = self.end_transitions.expand(n_windows, -1).to(emissions.dtype)
+        starts = self.start_transitions.expand(n_windows, -1).to(emissions.dtype)
+        emissions = emissions.index_put((first, windows), starts, accumulate=True)
+        emissions = emissions.index_put((last, windows), ends, accumulate=True)
+        return _LogPartition.apply(
+            emissions.transpose(0, 1), self.transitions, on.T.cpu().numpy(), self._grammar
+        )
+
+    def _viterbi_decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        """Best tags of each window of emissions (L, B, K), where the mask is on."""
+        scores, on = _as_array(emissions.transpose(0, 1)), mask.bool().T.cpu().numpy()
+        parameters = [
+            _as_array(values).astype(scores.dtype)
+            for values in (self.transitions, self.start_transitions, self.end_transitions)
+        ]
+        jobs = [(scores[window][on[window]], *parameters) for window in range(len(on))]
+        return [labels.tolist() for labels in _in_threads(best_labels, jobs)]
+
+
+class _LogPartition(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, emissions, transitions, mask, grammar):
+        scores, pair_scores = _as_array(emissions), _as_array(transitions).reshape(-1)
+        anywhere = np.ones(len(grammar.states), bool)
+
+        def partition(window: int):
+            rows = scores[window][mask[window]]
+            words, allowed = chain_words(len(rows)), np.full(len(rows), ALL_LABELS)
+            return log_partition(grammar, pair_scores, words, rows, allowed, anywhere, anywhere)
+
+        values, marginals, counts = zip(
+            *_in_threads(partition, [(window,) for window in range(len(mask))]), strict=True
+        )
+        gradient = np.zeros_like(scores)
+        gradient[mask] = np.concatenate(marginals)
+        counts = np.stack(counts).reshape(-1, *transitions.shape)
+        ctx.save_for_backward(
+            torch.from_numpy(gradient).to(emissions), torch.from_numpy(counts).to(transitions)
+        )
+        return torch.from_numpy(np.array(values, scores.dtype)).to(emissions.device)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        marginals, counts = ctx.saved_tensors
+        per_window = gradient[:, None, None]
+        return marginals * per_window, (counts * per_window).sum(0), None, None

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
+import torchcrf
 
 from dnaannot.dna.forward_backward import ALL_LABELS, allowed_labels, log_partition
 from dnaannot.dna.grammar import (
@@ -13,7 +15,7 @@ from dnaannot.dna.grammar import (
     gene_grammar,
     position_words,
 )
-from dnaannot.nn.crf import GeneCRF, crf_log_likelihood
+from dnaannot.nn.crf import GeneCRF, LinearChainCRF, crf_log_likelihood
 
 GRAMMAR = gene_grammar(6)
 FREE = np.ones(len(GRAMMAR.states), bool)
@@ -133,3 +135,117 @@ def test_learns_known_labels():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+def chain_pair(n_tags: int = 5, batch_first: bool = False, seed: int = 0):
+    """pytorch-crf's CRF and ours with the same parameters, in float64."""
+    torch.manual_seed(seed)
+    theirs = torchcrf.CRF(n_tags, batch_first).double()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter)
+    ours = LinearChainCRF(n_tags, batch_first).double()
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
+
+
+def chain_batch(n_tags: int = 5, length: int = 23, n_windows: int = 4, masked: bool = True):
+    emissions = torch.randn(length, n_windows, n_tags, dtype=torch.float64)
+    tags = torch.randint(n_tags, (length, n_windows))
+    lengths = torch.tensor([length, 7, 1, length - 1])[:n_windows]
+    mask = torch.arange(length)[:, None] < lengths if masked else None
+    return emissions, tags, mask
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean", "token_mean"])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_linear_chain_equals_pytorch_crf(reduction, batch_first, masked):
+    theirs, ours = chain_pair(batch_first=batch_first)
+    batch = chain_batch(masked=masked)
+    if batch_first:
+        batch = [part if part is None else part.transpose(0, 1).contiguous() for part in batch]
+    emissions, tags, mask = batch
+    gradients = []
+    values = []
+    for crf in (theirs, ours):
+        scores = emissions.clone().requires_grad_()
+        value = crf(scores, tags, mask=mask, reduction=reduction)
+        (value * torch.arange(1, 1 + value.numel()).view(value.shape)).sum().backward()
+        values.append(value.detach())
+        gradients.append([scores.grad, *(parameter.grad for parameter in crf.parameters())])
+    torch.testing.assert_close(values[1], values[0])
+    for found, expected in zip(gradients[1], gradients[0], strict=True):
+        torch.testing.assert_close(found, expected)
+    assert ours.decode(emissions, mask=mask) == theirs.decode(emissions, mask=mask)
+
+
+def test_linear_chain_equals_enumeration():
+    _, crf = chain_pair(n_tags=3)
+    emissions, tags, _ = chain_batch(n_tags=3, length=6, n_windows=1)
+
+    def score(path):
+        total = crf.start_transitions[path[0]] + crf.end_transitions[path[-1]]
+        total = total + sum(emissions[t, 0, tag] for t, tag in enumerate(path))
+        return total + sum(crf.transitions[a, b] for a, b in itertools.pairwise(path))
+
+    paths = list(itertools.product(range(3), repeat=6))
+    scores = torch.stack([score(path) for path in paths])
+    expected = score(tags[:, 0].tolist()) - scores.logsumexp(0)
+    assert crf(emissions, tags).item() == pytest.approx(expected.item())
+    assert crf.decode(emissions) == [list(paths[int(scores.argmax())])]
+
+
+def test_linear_chain_gradcheck():
+    _, crf = chain_pair(n_tags=3)
+    emissions, tags, mask = chain_batch(n_tags=3, length=7)
+    parameters = (emissions, crf.transitions, crf.start_transitions, crf.end_transitions)
+    inputs = tuple(values.detach().requires_grad_() for values in parameters)
+    names = ("transitions", "start_transitions", "end_transitions")
+
+    def likelihood(emissions, *scores):
+        named = dict(zip(names, scores, strict=True))
+        arguments = (emissions, tags, mask, "none")
+        return torch.func.functional_call(crf, named, arguments)
+
+    assert torch.autograd.gradcheck(likelihood, inputs)
+
+
+def test_linear_chain_takes_forbidden_transitions():
+    _, crf = chain_pair(n_tags=3)
+    with torch.no_grad():
+        crf.transitions[0, 1] = crf.transitions[2, 2] = -math.inf
+        crf.start_transitions[1] = crf.end_transitions[0] = -math.inf
+    emissions, _, _ = chain_batch(n_tags=3, length=40, n_windows=2, masked=False)
+    tags = torch.tensor([[0, 2] * 20, [2, 1] * 20]).T
+    emissions.requires_grad_()
+    value = crf(emissions, tags)
+    value.backward()
+    assert math.isfinite(value.item())
+    for gradient in (emissions.grad, *(parameter.grad for parameter in crf.parameters())):
+        assert torch.isfinite(gradient).all()
+    assert crf.transitions.grad[0, 1] == crf.start_transitions.grad[1] == 0
+    for path in crf.decode(emissions):
+        steps = set(itertools.pairwise(path))
+        assert not steps & {(0, 1), (2, 2)}
+        assert path[0] != 1
+        assert path[-1] != 0
+
+
+def test_linear_chain_in_single_precision():
+    theirs, ours = chain_pair(n_tags=9)
+    theirs, ours = theirs.float(), ours.float()
+    emissions, tags, _ = chain_batch(n_tags=9, length=300, masked=False)
+    emissions = 5 * emissions.float()
+    torch.testing.assert_close(ours(emissions, tags), theirs(emissions, tags), rtol=1e-5, atol=0.01)
+    assert ours.decode(emissions) == theirs.decode(emissions)
+
+
+def test_linear_chain_checks_its_input():
+    _, crf = chain_pair()
+    emissions, tags, mask = chain_batch()
+    with pytest.raises(ValueError, match="invalid reduction"):
+        crf(emissions, tags, reduction="other")
+    with pytest.raises(ValueError, match="mask of the first timestep"):
+        crf(emissions, tags, mask=~mask)
+    with pytest.raises(ValueError, match="1 to 32 labels"):
+        LinearChainCRF(33)

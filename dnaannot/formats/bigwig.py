@@ -13,7 +13,7 @@ import numpy as np
 
 from dnaannot.dna.sequence import runs
 from dnaannot.errors import OutputError
-from dnaannot.formats.output import atomic_path, output_error
+from dnaannot.formats.output import atomic_path, check_writable, output_error
 
 _ZOOM_LEVELS = 10
 _MARGIN_BYTES = 1 << 24
@@ -50,6 +50,7 @@ def write_bigwig(path: str | Path, sizes: Mapping[str, int], blocks: Iterable[Bl
     """
     import pyBigWig
 
+    check_writable(path)  # pyBigWig crashes where it cannot open its file
     with atomic_path(path) as temporary:
         track = _guarded(path, pyBigWig.open, os.fspath(temporary), "w")
         try:

@@ -67,17 +67,12 @@ def new_lattice(rows: int, model) -> Lattice:
     )
 
 
-@_kernel
-def carry(before, lattice, rows):
+def carry(before: Lattice, lattice: Lattice, rows: int) -> None:
     """Copy the last `rows` rows of one lattice to the first of another."""
-    skipped = len(before.alpha) - rows
-    base = before.flow[-1].copy()
-    for t in range(rows):
-        lattice.alpha[t] = before.alpha[skipped + t]
-        lattice.log_scale[t] = before.log_scale[skipped + t]
-        lattice.flow[t] = before.flow[skipped + t] - base
-        lattice.blocked[t] = before.blocked[skipped + t] - skipped
-        lattice.landed[t] = before.landed[skipped + t]
+    for old, new in zip(before[:-1], lattice[:-1], strict=True):
+        new[:rows] = old[-rows:]
+    lattice.flow[:rows] -= before.flow[-1]
+    lattice.blocked[:rows] -= len(before.alpha) - rows
     lattice.inflight[:] = before.inflight
 
 
@@ -87,7 +82,9 @@ def relattice(first, model, scores, log_alpha, lattice):
     alpha, log_scale, flow, _, landed, inflight = lattice
     level = 0.0
     for t in range(first, len(alpha)):
-        greatest = log_alpha[t].max()
+        greatest = -np.inf
+        for s in range(alpha.shape[1]):
+            greatest = max(greatest, log_alpha[t, s])
         log_scale[t] = greatest - level if greatest > -np.inf else 0.0
         level += log_scale[t]
         for s in range(alpha.shape[1]):
@@ -108,10 +105,10 @@ def forward(first, model, steps, scores, likelihoods, starts, lattice):
     alpha, log_scale, flow, _, landed, inflight = lattice
     rows, n_states = alpha.shape
     n_lanes, n_jumps, bases = len(model.lane_label), len(model.jump_source), model.jump_bases
-    jump_factor, lane_factor = np.exp(model.jump_weight), np.exp(model.lane_weight)
+    jump_factor, lane_factor = model.jump_factor, model.lane_factor
     here, before = np.zeros(n_states), np.zeros(n_states)
-    if first:
-        here[:] = alpha[first - 1]
+    for s in range(n_states if first else 0):
+        here[s] = alpha[first - 1, s]
     for t in range(first, rows):
         for s in range(n_states):
             before[s] = here[s]
@@ -222,11 +219,12 @@ def start_return(last, origin, model, lattice, end, counts):
                 total += sent * factor
     if not (total > 0.0 and total < np.inf):
         return total, Return(behind, returned, posterior, covered)
-    behind /= total
-    returned /= total
+    for s in range(n_states):
+        behind[s] /= total
     for t in range(low, last):
         for j in range(n_jumps):
             slot, lane = (origin + t) % bases, model.jump_lane[j]
+            returned[slot, j] /= total
             share = alpha[t, model.jump_source[j]] * returned[slot, j]
             posterior[slot, lane] += share
             covered[lane] += share
@@ -256,7 +254,7 @@ def backward(
     behind, returned, posterior, covered = back
     n_states, n_lanes = alpha.shape[1], len(model.lane_label)
     n_jumps, bases = len(model.jump_source), model.jump_bases
-    jump_factor = np.exp(model.jump_weight)
+    jump_factor = model.jump_factor
     edge_count = np.zeros(len(model.source))
     beta, ahead = np.zeros(n_states), np.zeros(n_states)
     here, by_label = np.zeros(n_states), np.zeros(likelihoods.shape[1])

@@ -26,10 +26,10 @@ class Model(NamedTuple):
         label_of_state: (S,) uint16.
         jump_source, jump_target: (J,) uint16 states.
         jump_lane: (J,) uint16, which lane the jump runs in.
-        jump_weight: (J,) float64, taken once.
+        jump_weight, jump_factor: (J,) float64, taken once, and its exponential.
         jump_pair: (J,) int64.
         lane_label: (N,) uint16, label of the skipped bases.
-        lane_weight: (N,) float64, taken between two skipped bases.
+        lane_weight, lane_factor: (N,) float64, taken between two skipped bases, likewise.
         lane_pair: (N,) int64.
         jump_bases: bases that a jump advances.
     """
@@ -45,9 +45,11 @@ class Model(NamedTuple):
     jump_target: np.ndarray
     jump_lane: np.ndarray
     jump_weight: np.ndarray
+    jump_factor: np.ndarray
     jump_pair: np.ndarray
     lane_label: np.ndarray
     lane_weight: np.ndarray
+    lane_factor: np.ndarray
     lane_pair: np.ndarray
     jump_bases: int
 
@@ -57,11 +59,11 @@ class Steps(NamedTuple):
 
     Attributes:
         classes: (L,) int64.
-        indptr: (C + 1,) int64.
-        edge: (M,) int64.
+        indptr: (C + 1,) uint64.
+        edge: (M,) uint16.
         source, target: (M,) uint16 states.
         factor: (M,) float64, exponential of the edge's weight.
-        state_indptr: (C + 1,) int64: the states that may hold mass at t are
+        state_indptr: (C + 1,) uint64: the states that may hold mass at t are
             `state[state_indptr[c]:state_indptr[c + 1]]`.
         state: uint16.
     """
@@ -113,9 +115,11 @@ def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
         grammar.jumps[:, 1].astype(np.uint16),
         jump_lane.reshape(-1).astype(np.uint16),
         weights[grammar.jump_pair],
+        np.exp(weights[grammar.jump_pair]),
         grammar.jump_pair.astype(np.int64),
         lanes[:, 0].astype(np.uint16),
         weights[lanes[:, 1]],
+        np.exp(weights[lanes[:, 1]]),
         lanes[:, 1].copy(),
         grammar.jump_bases,
     )
@@ -192,7 +196,7 @@ def _slot(key, n_slots):
 @_kernel
 def _list_edges(keys, model):
     """Edges that each key, a word and the allowed labels in its upper half, leaves open."""
-    indptr, state_indptr = np.zeros((2, len(keys) + 1), np.int64)
+    indptr, state_indptr = np.zeros((2, len(keys) + 1), np.uint64)
     edge = np.empty(len(keys) * len(model.source), np.int64)
     state = np.empty(len(keys) * len(model.label_of_state), np.uint16)
     count = state_count = 0
@@ -234,4 +238,4 @@ def list_steps(
     indptr, edge, *states = _list_edges(_classify(keys, classes), model)
     factor = np.exp(model.weight)[edge]
     source, target = model.source[edge], model.target[edge]
-    return Steps(classes, indptr, edge, source, target, factor, *states)
+    return Steps(classes, indptr, edge.astype(np.uint16), source, target, factor, *states)

@@ -156,6 +156,7 @@ def chain_batch(n_tags: int = 5, length: int = 23, n_windows: int = 4, masked: b
     return emissions, tags, mask
 
 
+@pytest.mark.filterwarnings("ignore:where received a uint8")
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean", "token_mean"])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("masked", [False, True])

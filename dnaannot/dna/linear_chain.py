@@ -49,7 +49,9 @@ def chain_words(length: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def best_labels(emissions, transitions, start, end):
+def best_labels(
+    emissions: np.ndarray, transitions: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> np.ndarray:
     """Labels (L,) int64 of the best path; of equal ones, that with the lowest label at the end.
 
     Args:

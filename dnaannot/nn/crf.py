@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torchcrf
+import torchcrf  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -76,13 +76,21 @@ def _as_array(values: Tensor) -> np.ndarray:
 
 class _LogLikelihood(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, emissions, weights, words, allowed, grammar, free_ends):
+    def forward(
+        ctx: Any,
+        emissions: Tensor,
+        weights: Tensor,
+        words: np.ndarray,
+        allowed: np.ndarray,
+        grammar: Grammar,
+        free_ends: bool,
+    ) -> tuple[Tensor, Tensor]:
         free = np.ones(len(grammar.states), bool)
         ends = (free, free) if free_ends else (grammar.begins, grammar.ends)
         scores = _as_array(emissions)
         pair_scores = weights.detach().double().cpu().numpy()
 
-        def partition(window: int, restricted: bool):
+        def partition(window: int, restricted: bool) -> tuple[float, np.ndarray, np.ndarray]:
             mask = allowed[window] if restricted else np.full(len(words[window]), ALL_LABELS)
             return log_partition(grammar, pair_scores, words[window], scores[window], mask, *ends)
 
@@ -110,7 +118,7 @@ class _LogLikelihood(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient, _):
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         emission_gradient, weight_gradient = ctx.saved_tensors
         for_emissions = emission_gradient * gradient.to(emission_gradient.dtype)[:, None, None]
         for_weights = (weight_gradient * gradient.to(weight_gradient)[:, None]).sum(0)
@@ -198,11 +206,13 @@ class LinearChainCRF(torchcrf.CRF):
 
 class _LogPartition(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, emissions, transitions, mask, grammar):
+    def forward(
+        ctx: Any, emissions: Tensor, transitions: Tensor, mask: np.ndarray, grammar: Grammar
+    ) -> Tensor:
         scores, pair_scores = _as_array(emissions), _as_array(transitions).reshape(-1)
         anywhere = np.ones(len(grammar.states), bool)
 
-        def partition(window: int):
+        def partition(window: int) -> tuple[float, np.ndarray, np.ndarray]:
             rows = scores[window][mask[window]]
             words, allowed = chain_words(len(rows)), np.full(len(rows), ALL_LABELS)
             return log_partition(grammar, pair_scores, words, rows, allowed, anywhere, anywhere)
@@ -212,15 +222,15 @@ class _LogPartition(torch.autograd.Function):
         )
         gradient = np.zeros_like(scores)
         gradient[mask] = np.concatenate(marginals)
-        counts = np.stack(counts).reshape(-1, *transitions.shape)
+        pair_counts = np.stack(counts).reshape(-1, *transitions.shape)
         ctx.save_for_backward(
-            torch.from_numpy(gradient).to(emissions), torch.from_numpy(counts).to(transitions)
+            torch.from_numpy(gradient).to(emissions), torch.from_numpy(pair_counts).to(transitions)
         )
         return torch.from_numpy(np.array(values, scores.dtype)).to(emissions.device)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         marginals, counts = ctx.saved_tensors
         per_window = gradient[:, None, None]
         return marginals * per_window, (counts * per_window).sum(0), None, None

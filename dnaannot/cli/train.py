@@ -83,11 +83,11 @@ def train() -> None:
 @click.option(
     "--crf-start",
     type=click.FloatRange(0, 1),
-    default=0.6,
+    default=0.2,
     show_default=True,
     help="Share of the steps after which the CRF likelihood is the loss.",
 )
-@click.option("--label-share", type=float, default=0.05, show_default=True, help="Of the "
+@click.option("--label-share", type=float, default=0.0, show_default=True, help="Of the "
               "cross-entropy beside the likelihood.")  # fmt: skip
 @click.option(
     "--min-intron", type=int, default=20, show_default=True, help="Least intron length in bases."

@@ -55,8 +55,8 @@ class GeneRun:
     batch: int = 4
     genic_share: float = 0.6
     site_weight: float = 10.0
-    crf_start: float = 0.6
-    label_share: float = 0.05
+    crf_start: float = 0.2
+    label_share: float = 0.0
     min_intron: int = 20
     validate_every: int = 500
     patience: int = 0

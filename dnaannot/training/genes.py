@@ -44,8 +44,8 @@ class GeneObjective:
     batch: int = 4
     genic_share: float = 0.6
     site_weight: float = 10.0
-    crf_start: float = 0.6
-    label_share: float = 0.05
+    crf_start: float = 0.2
+    label_share: float = 0.0
     bf16: bool = False
     seed: int = 1
 
@@ -85,7 +85,10 @@ class GeneLosses:
             emissions, model.pair_weights, row.words, row.allowed, model.grammar
         )
         self.impossible += int((~possible).sum())
-        return self.objective.label_share * loss - values.sum() / emissions.shape[1]
+        likelihood_loss = -values.sum() / emissions.shape[1]
+        if self.objective.label_share == 0:
+            return likelihood_loss
+        return likelihood_loss + self.objective.label_share * loss
 
 
 class GeneValidation:

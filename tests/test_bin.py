@@ -55,3 +55,23 @@ def test_pieces_cut_no_gene(start, end, widened):
     spans = [(100, 220), (200, 260), (300, 400)]
     genes = [[make_test_data["Feature"]([], *span)] for span in spans]
     assert make_test_data["widen"](start, end, genes) == widened
+
+
+def test_real_transcripts_come_back_from_their_labels(test_data, tmp_path):
+    for piece in ("yeast_chrII_120kb", "zymoseptoria_chr13_150kb", "human_chr19_150kb"):
+        folder = tmp_path / "genes" / piece
+        folder.mkdir(parents=True)
+        (folder / "genome.fa.gz").symlink_to(test_data / f"{piece}.fa.gz")
+        (folder / "genes.gff3.gz").symlink_to(test_data / f"{piece}.gff3.gz")
+    done = subprocess.run(
+        [sys.executable, BIN / "round-trip", tmp_path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(BIN.parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = dict(
+        reversed(line.split(maxsplit=1)) for line in done.stdout.partition("all:")[2].splitlines()[1:]
+    )
+    assert "IS LOST" not in outcomes
+    assert int(outcomes["comes back"].replace(",", "")) > 100

@@ -277,6 +277,8 @@ def gene_grammar(min_intron: int = 20) -> Grammar:
     is_intron = np.array([state.endswith(":intron") for state in states])
     is_codon = np.array([state in _CODON_EDGES for state in states])
     opens = np.array([state in _OPENING_RULES for state in states])
+    # an intron that nothing is known of but its phase: one state, so that it counts once
+    unmarked = np.array([state[1:] in ("3:intron", "1_x:intron", "2_x:intron") for state in states])
     whole = {
         state: np.array([name == state for name in states])
         for state in ("ig", "s1", "z1", "t3", "k3")
@@ -296,7 +298,7 @@ def gene_grammar(min_intron: int = 20) -> Grammar:
         opens=opens,
         closes=is_codon,
         spans=is_intron,
-        begins=opens | is_intron | whole["ig"] | whole["s1"] | whole["z1"],
+        begins=opens | unmarked | whole["ig"] | whole["s1"] | whole["z1"],
         ends=is_codon | is_intron | whole["ig"] | whole["t3"] | whole["k3"],
         begin_rule=np.array(
             [RULE_BIT[_BEGIN_RULES.get(state, "any")] for state in states], np.uint32

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from dnaannot.cli import main
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dnaannot.nn.model import GeneModel
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,3 +43,43 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
         return Finished(int(ended.value.code or 0), *capfd.readouterr())
 
     return run_main
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> GeneModel:
+    """A model that has learned nothing but finds many genes with introns on both strands."""
+    import torch
+
+    from dnaannot.dna.grammar import LABELS
+    from dnaannot.nn.encoder import PRESETS
+    from dnaannot.nn.model import GeneModel
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(3)
+        model = GeneModel(PRESETS["tiny"]).eval()
+        head = model.head.linear
+        head.weight.mul_(8)
+        head.bias.zero_()
+        head.bias -= model(torch.randint(0, 4, (1, 9000)))[0].mean(0)
+        head.bias[[name.startswith("intron") for name in LABELS]] += 0.1
+        for number, (_, label) in enumerate(model.grammar.pairs):
+            model.pair_weights[number] = {"donor+": -2.0, "start+": -1.0}.get(label, 0.0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_model_file(tiny_model: GeneModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of `tiny_model`."""
+    from dnaannot.nn.checkpoint import model_bytes
+
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    path.write_bytes(model_bytes(tiny_model, {"species": ["Nullius generis"]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def fly_codes(test_data: Path) -> np.ndarray:
+    """Codes (200,000,) of a stretch of the fly genome."""
+    from dnaannot.formats.fasta import read_fasta
+
+    return next(read_fasta(test_data / "fly_chr2L_200kb.fa.gz")).codes

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dnaannot.catalog import Entry
-    from dnaannot.dna.interval import Interval
     from dnaannot.dna.transcript import Transcript
+    from dnaannot.formats.gff import Dialect
     from dnaannot.formats.journal import Journal
-    from dnaannot.predict.genes import GenePredictor, Genes
+    from dnaannot.formats.score_tracks import ScoreTracks
+    from dnaannot.predict.genes import GenePredictor, Genes, OnBases
+    from dnaannot.predict.genomes import Genomes
+    from dnaannot.predict.regions import WantedRegions
     from dnaannot.predict.scorer import Compute
 
 _SAMPLED_BASES = 20_000_000
@@ -53,9 +58,8 @@ _WINDOW = 150_000
 @click.option(
     "--min-gap",
     type=BasePairs(),
-    default=50,
-    show_default=True,
-    help="Runs of at least so many N are gaps: introns may span them, exons may not.",
+    help="Runs of at least so many N are gaps: introns may span them, exons may not.  "
+    "[default: 50, or the model's least intron if that is longer]",
 )
 @click.option(
     "--id-prefix", default="gene", show_default=True, help="Of gene identifiers, before a number."
@@ -88,26 +92,26 @@ def genes(genomes: tuple[str, ...], output: str, **options: Any) -> None:
     begins with ATG, ends with a stop codon and has no other in frame; introns are GT-AG or
     GC-AG. Genes are partial only at sequence ends and at gaps.
     """
-    run = _Run(genomes, output, Console(options["quiet"]), **options)
-    run.check()
+    settings = _Settings(genomes, output, **options)
+    settings.check()
+    run = _Run(settings)
     run.annotate()
     run.summarise()
 
 
-@dataclass
-class _Run:
-    """One call of the command."""
+@dataclass(frozen=True)
+class _Settings:
+    """What the command line says."""
 
-    genomes: Sequence[str]
+    genomes: tuple[str, ...]
     output: str
-    console: Console
-    dialect: str | None
+    dialect: Dialect | None
     model: str | None
     proteins: str | None
     cds: str | None
     regions: str | None
     min_score: float
-    min_gap: int
+    min_gap: int | None
     id_prefix: str
     scores: str | None
     both_strands: bool
@@ -118,119 +122,127 @@ class _Run:
     window: int | None
     batch_size: int | None
     quiet: bool
-    started: float = field(default_factory=time.monotonic)
-    bases: int = 0
-    total: int = 0
-    found: Counter[str] = field(default_factory=Counter)
-    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> list[str]:
+        """Files to write, standard output among them."""
+        return [path for path in (self.output, self.proteins, self.cds) if path]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Files to read."""
+        return [*self.genomes, *(path for path in (self.regions, self.model) if path)]
+
+    @property
+    def ahead(self) -> int:
+        """Bases scored ahead of the decoder, 0 to leave it to the scorer."""
+        if self.batch_size:
+            return self.batch_size * (self.window or _WINDOW)
+        return self.window or 0
 
     def check(self) -> None:
         """Refuse at once what would fail after hours."""
-        from pathlib import Path
-
         from dnaannot.formats.output import check_writable
 
-        outputs = [path for path in (self.output, self.proteins, self.cds) if path]
-        named = [path for path in outputs if path != "-"]
-        if len(outputs) - len(named) > 1 or len({Path(p).resolve() for p in named}) < len(named):
-            raise click.UsageError("--output, --proteins and --cds need different files.")
+        if len(set(self.genomes)) < len(self.genomes):
+            raise click.UsageError("a GENOME is given twice.")
+        _refuse_shared_files(self.outputs, self.inputs)
         if self.resume and (self.output == "-" or self.regions or self.scores):
             raise click.UsageError(
                 "--resume needs a file as --output and goes without --regions and --scores."
             )
-        if len({str(genome) for genome in self.genomes}) < len(self.genomes):
-            raise click.UsageError("a GENOME is given twice.")
-        for path in named:
+        for path in self.outputs:
             check_writable(path)
-        if self.dialect is None:
-            name = self.output.removesuffix(".gz")
-            self.dialect = "gtf" if name.endswith(".gtf") else "gff3"
-        files = [Path(genome) for genome in self.genomes if genome != "-"]
-        self.total = sum(f.stat().st_size for f in files if f.is_file() and f.suffix != ".gz")
+
+
+def _refuse_shared_files(outputs: Sequence[str], inputs: Sequence[str]) -> None:
+    if outputs.count("-") > 1:
+        raise click.UsageError("only one of --output, --proteins and --cds can be '-'.")
+    files = [Path(path).resolve() for path in outputs if path != "-"]
+    if len(set(files)) < len(files):
+        raise click.UsageError("--output, --proteins and --cds need different files.")
+    for path in inputs:
+        if path != "-" and Path(path).resolve() in files:
+            raise click.UsageError(f"{path} is an input, it would be overwritten.")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a run works with, found and checked before the long work.
+
+    Attributes:
+        compute: how to compute.
+        genomes: what is annotated.
+        total: bases to decode, 0 where that is not known.
+        wanted: the regions asked for, None for all.
+        tracks: where label posteriors go, None for nowhere.
+    """
+
+    compute: Compute
+    genomes: Genomes
+    total: int
+    wanted: WantedRegions | None
+    tracks: ScoreTracks | None
+
+
+class _Run:
+    """One call of the command."""
+
+    def __init__(self, settings: _Settings) -> None:
+        self.settings, self.console = settings, Console(settings.quiet)
+        self.started = time.monotonic()
+        self.decoded = 0
+        self.found: Counter[str] = Counter()
 
     def annotate(self) -> None:
         """Read, predict and write."""
-        from dnaannot.nn.checkpoint import load_gene_model
-        from dnaannot.predict.device import choose_compute
-        from dnaannot.predict.resume import resumed
+        from dnaannot.catalog import find
 
-        ahead = self.window or _WINDOW if self.batch_size else self.window or 0
-        ahead *= self.batch_size or 1
-        compute = choose_compute(self.device, self.precision, self.threads, ahead)
-        records = self._records()
-        entry, records = self._choose(records, compute)
-        model, _ = load_gene_model(entry.path)
-        if self.min_gap < model.grammar.min_intron:
-            raise click.UsageError(
-                f"--min-gap must be at least the model's least intron, {model.grammar.min_intron}."
-            )
-        with self.console.progress("genes") as on_progress, contextlib.ExitStack() as stack:
-            predictor = self._predictor(model, compute, on_progress, stack)
-            if self.resume:
-                results = resumed(predictor.predict, records, self._journal(entry, stack))
-            elif self.regions:
-                results = self._predict_regions(predictor, records)
-            else:
-                results = predictor.predict(records)
-            self._write(results, entry, stack)
+        with contextlib.ExitStack() as stack:
+            entry = find(self.settings.model) if self.settings.model else None
+            plan = self._plan(stack)
+            sequences = iter(plan.genomes)
+            if entry is None:
+                entry, sequences = self._choose(sequences, plan.compute)
+            self._write(self._results(entry, sequences, plan, stack), entry)
+            if plan.tracks:
+                plan.tracks.write(plan.genomes.sizes)
 
-    def _predictor(self, model, compute: Compute, on_progress, stack) -> GenePredictor:
+    def _plan(self, stack: contextlib.ExitStack) -> _Plan:
         from dnaannot.formats.score_tracks import ScoreTracks
-        from dnaannot.predict.genes import GenePredictor
+        from dnaannot.predict.device import choose_compute
+        from dnaannot.predict.genomes import Genomes
+        from dnaannot.predict.regions import WantedRegions
 
-        def on_bases(count: int) -> None:
-            self.bases += count
-            on_progress(self.bases, max(self.total, self.bases) if self.total else 0)
+        told = self.settings
+        compute = choose_compute(told.device, told.precision, told.threads, told.ahead)
+        wanted = WantedRegions(told.regions) if told.regions else None
+        genomes = Genomes(told.genomes, self._warn_of_empty)
+        is_complete = genomes.survey()
+        if wanted and is_complete:
+            wanted.check(genomes.sizes)
+        total = sum(genomes.sizes.values()) if is_complete and not wanted else 0
+        tracks = None
+        if told.scores:
+            tracks = ScoreTracks(told.scores)
+            stack.push(_closing(tracks))
+        return _Plan(compute, genomes, total, wanted, tracks)
 
-        tracks = ScoreTracks(self.scores) if self.scores else None
-        self.tracks = tracks
-        return GenePredictor(
-            model,
-            compute,
-            min_gap=self.min_gap,
-            both_strands=self.both_strands,
-            on_labels=tracks.add if tracks else None,
-            on_bases=on_bases,
-        )
-
-    def _records(self) -> Iterator[tuple[str, np.ndarray]]:
-        from dnaannot.errors import InputFormatError
-        from dnaannot.formats.fasta import read_fasta
-
-        origin: dict[str, str] = {}
-        for genome in self.genomes:
-            for record in read_fasta(genome):
-                if record.name in origin:
-                    raise InputFormatError(
-                        f"sequence {record.name!r} is also in {origin[record.name]}.",
-                        path=genome,
-                        line=record.line,
-                        remedy="Rename one, or annotate the files in separate calls.",
-                    )
-                origin[record.name] = genome
-                self.sizes[record.name] = len(record.codes)
-                if len(record.codes):
-                    yield record.name, record.codes
-                else:
-                    self.console.warn(f"{genome}: sequence {record.name!r} is empty, skipped.")
+    def _warn_of_empty(self, path: str, name: str) -> None:
+        self.console.warn(f"{path}: sequence '{name}' is empty, skipped.")
 
     def _choose(
-        self, records: Iterator[tuple[str, np.ndarray]], compute: Compute
+        self, sequences: Iterator[tuple[str, np.ndarray]], compute: Compute
     ) -> tuple[Entry, Iterator[tuple[str, np.ndarray]]]:
-        """The model, and the records with those put back that were read to choose it."""
-        from itertools import chain
-
-        from dnaannot.catalog import bundled, find
+        """The model, and the sequences with those put back that were read to choose it."""
+        from dnaannot.catalog import bundled
         from dnaannot.predict.choice import choose, sample
 
         head: list[tuple[str, np.ndarray]] = []
-        while not self.model and sum(len(codes) for _, codes in head) < _SAMPLED_BASES:
-            record = next(records, None)
-            if record is None:
-                break
-            head.append(record)
-        if self.model:
-            return find(self.model), chain(head, records)
+        bases = 0
+        while bases < _SAMPLED_BASES and (following := next(sequences, None)):
+            head.append(following)
+            bases += len(following[1])
         choices = choose(bundled(), sample([codes for _, codes in head]), compute)
         best = choices[0]
         listed = ", ".join(f"{c.entry.name} {c.confidence:.2f}" for c in choices)
@@ -240,89 +252,88 @@ class _Run:
         if best.is_poor:
             self.console.warn(
                 f"no bundled model fits this genome well: {best.entry.name} is sure of its exons "
-                f"with {best.confidence:.2f} here and {best.usual_confidence:.2f} on the "
-                "genomes it was trained for. Consider training one: dnaannot train genes --help"
+                f"with {best.confidence:.2f} here and {best.usual_confidence:.2f} on the genomes "
+                "that it was validated on. Consider training one: dnaannot train genes --help"
             )
-        return best.entry, chain(head, records)
+        return best.entry, chain(head, sequences)
 
-    def _predict_regions(
-        self, predictor: GenePredictor, records: Iterator[tuple[str, np.ndarray]]
+    def _results(
+        self,
+        entry: Entry,
+        sequences: Iterator[tuple[str, np.ndarray]],
+        plan: _Plan,
+        stack: contextlib.ExitStack,
     ) -> Iterator[Genes]:
-        from dnaannot.formats.bed import read_bed
-        from dnaannot.predict.regions import predict_regions
+        from dnaannot.predict.regions import predict_all_regions
+        from dnaannot.predict.resume import resumed
 
-        wanted: dict[str, list[Interval]] = {}
-        for region in read_bed(str(self.regions)):
-            wanted.setdefault(region.sequence, []).append(region)
-        for name, codes in records:
-            self._check_regions(wanted.get(name, []), len(codes))
-            spans = [(region.start, region.end) for region in wanted.pop(name, [])]
-            if spans:
-                yield predict_regions(predictor, name, codes, spans)
-        self._refuse_unknown(wanted)
+        show = stack.enter_context(self.console.progress("genes"))
+        known = 0
 
-    def _check_regions(self, regions: Iterable[Interval], length: int) -> None:
-        from dnaannot.errors import DataError
+        def on_known(bases: int) -> None:
+            nonlocal known
+            known += bases
 
-        for region in regions:
-            if region.end > length:
-                raise DataError(
-                    f"region ends at {region.end}, past the end of {region.sequence!r} "
-                    f"({length} bases).",
-                    path=self.regions,
-                    line=region.line,
-                )
+        def on_bases(bases: int) -> None:
+            self.decoded += bases
+            show(known + self.decoded, plan.total)
 
-    def _refuse_unknown(self, wanted: dict[str, list[Interval]]) -> None:
-        from dnaannot.errors import DataError
+        predictor = self._predictor(entry, plan.compute, on_bases)
+        on_labels = plan.tracks.add if plan.tracks else None
+        if plan.wanted:
+            return predict_all_regions(predictor, sequences, plan.wanted, on_labels)
+        if self.settings.resume:
+            journal = self._journal(entry, plan.compute, predictor.min_gap)
+            stack.push(_closing(journal))
+            return resumed(predictor.predict, sequences, journal, on_known)
+        return predictor.predict(sequences, on_labels)
 
-        for name, regions in wanted.items():
-            there = ", ".join(list(self.sizes)[:3])
-            raise DataError(
-                f"sequence {name!r} is not in the genome, which has {there} ...",
-                path=self.regions,
-                line=regions[0].line,
-            )
+    def _predictor(self, entry: Entry, compute: Compute, on_bases: OnBases) -> GenePredictor:
+        from dnaannot.nn.checkpoint import load_gene_model
+        from dnaannot.predict.genes import GenePredictor
 
-    def _journal(self, entry: Entry, stack: contextlib.ExitStack) -> Journal:
+        model, _ = load_gene_model(entry.path)
+        min_gap, least = self.settings.min_gap, model.grammar.min_intron
+        if min_gap is not None and min_gap < least:
+            raise click.UsageError(f"--min-gap must be at least the model's least intron, {least}.")
+        both_strands = self.settings.both_strands
+        return GenePredictor(
+            model, compute, min_gap=min_gap, both_strands=both_strands, on_bases=on_bases
+        )
+
+    def _journal(self, entry: Entry, compute: Compute, min_gap: int) -> Journal:
         from dnaannot import __version__
         from dnaannot.formats.journal import Journal
 
-        facts = {"version": __version__, "model": entry.facts, "bf16": self.precision}
-        facts |= {"min_gap": self.min_gap, "both_strands": self.both_strands}
-        journal = Journal(f"{self.output}.journal", facts)
+        facts = {
+            "version": __version__,
+            "model": entry.facts,
+            "device": compute.device,
+            "bf16": compute.bf16,
+            "min_gap": min_gap,
+            "both_strands": self.settings.both_strands,
+        }
+        return Journal(f"{self.settings.output}.journal", facts)
 
-        def close(error: object, *_: object) -> None:
-            journal.close(done=error is None)
-
-        stack.push(close)
-        return journal
-
-    def _write(self, results: Iterator[Genes], entry: Entry, stack: contextlib.ExitStack) -> None:
+    def _write(self, results: Iterator[Genes], entry: Entry) -> None:
         from dnaannot import __version__
-        from dnaannot.formats.fasta import write_cds, write_protein
-        from dnaannot.formats.gene_writer import GeneWriter
-        from dnaannot.formats.output import atomic_output
+        from dnaannot.formats.gene_files import GeneFiles
 
-        stream = stack.enter_context(atomic_output(self.output, tabix="gff"))
-        extras = [
-            (stack.enter_context(atomic_output(path)), write)
-            for path, write in ((self.proteins, write_protein), (self.cds, write_cds))
-            if path
-        ]
-        comments = [f"dnaannot {__version__}, model {entry.name}"]
-        writer = GeneWriter(stream, self.dialect, prefix=self.id_prefix, comments=comments)
-        for result in results:
-            writer.begin_sequence(result.name, len(result.codes))
-            for transcript in result.transcripts:
-                if transcript.score < self.min_score:
-                    continue
-                named = writer.write(transcript)
-                self._count(named)
-                for extra, write in extras:
-                    write(extra, named, result.codes)
-        if self.tracks:
-            self.tracks.write({name: size for name, size in self.sizes.items() if size})
+        told = self.settings
+        with GeneFiles(
+            told.output,
+            told.dialect,
+            proteins=told.proteins,
+            cds=told.cds,
+            prefix=told.id_prefix,
+            comments=[f"dnaannot {__version__}, model {entry.name}"],
+        ) as files:
+            for genes in results:
+                files.begin_sequence(genes.name, len(genes.codes))
+                for transcript in genes.transcripts:
+                    if transcript.score >= told.min_score:
+                        files.write(transcript, genes.codes)
+                        self._count(transcript)
 
     def _count(self, transcript: Transcript) -> None:
         self.found["genes"] += 1
@@ -334,6 +345,15 @@ class _Run:
         seconds = time.monotonic() - self.started
         self.console.note(
             f"{self.found['genes']:,} genes, {self.found['exons']:,} exons, "
-            f"{self.found['partial']:,} partial; {amount(self.bases)} in {duration(seconds)} "
-            f"({amount(self.bases / max(seconds, 1e-9))}/s)"
+            f"{self.found['partial']:,} partial; {amount(self.decoded)} in {duration(seconds)} "
+            f"({amount(self.decoded / max(seconds, 1e-9))}/s)"
         )
+
+
+def _closing(resource: Journal | ScoreTracks) -> Callable[..., None]:
+    """Closes a resource as its run ended, well or not."""
+
+    def close(error: object, *_: object) -> None:
+        resource.close(done=error is None)
+
+    return close

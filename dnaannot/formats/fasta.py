@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TextIO
+from typing import IO, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -116,18 +116,18 @@ def protein(transcript: Transcript, codes: np.ndarray) -> str:
     return amino_acids.removesuffix("*") if transcript.has_stop else amino_acids
 
 
-def write_record(stream: TextIO, name: str, letters: str, description: str = "") -> None:
+def write_record(stream: IO[str], name: str, letters: str, description: str = "") -> None:
     """Write one FASTA record in lines of 60 letters."""
     stream.write(f">{name} {description}".rstrip() + "\n")
     stream.writelines(letters[start : start + 60] + "\n" for start in range(0, len(letters), 60))
 
 
-def write_protein(stream: TextIO, transcript: Transcript, codes: np.ndarray) -> None:
+def write_protein(stream: IO[str], transcript: Transcript, codes: np.ndarray) -> None:
     """Write the protein of `transcript`; `codes` (L,) are those of its whole sequence."""
     write_record(stream, transcript.name, protein(transcript, codes))
 
 
-def write_cds(stream: TextIO, transcript: Transcript, codes: np.ndarray) -> None:
+def write_cds(stream: IO[str], transcript: Transcript, codes: np.ndarray) -> None:
     """Write the CDS of `transcript`; `codes` (L,) are those of its whole sequence."""
     write_record(stream, transcript.name, decode(coding_sequence(transcript, codes)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TextIO
+from typing import IO
 
 from dnaannot.dna.transcript import Strand, Transcript
 from dnaannot.formats.gff import Dialect, Row, cut_attributes, format_name, format_row
@@ -32,7 +32,7 @@ class GeneWriter:
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: IO[str],
         dialect: Dialect = "gff3",
         *,
         prefix: str = "gene",

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from dnaannot.dna.sequence import N
 from dnaannot.dna.transcript import Exon, Strand, Transcript
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.output import output_error
 
 
 def digest(codes: np.ndarray) -> str:
-    """Fingerprint of a sequence's bases."""
-    return hashlib.blake2b(codes.tobytes(), digest_size=16).hexdigest()
+    """Fingerprint of the bases in codes (L,), whether gaps are marked or not."""
+    return hashlib.blake2b(np.minimum(codes, N).tobytes(), digest_size=16).hexdigest()
 
 
 class Journal:
@@ -48,21 +49,30 @@ class Journal:
 
     def _read(self) -> int:
         """Take in the whole lines; returns where they end (a cut last line is dropped)."""
-        content = self.path.read_bytes()
-        end = content.rfind(b"\n") + 1
-        lines = content[:end].splitlines()
         try:
-            entries = [json.loads(line) for line in lines]
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise output_error(self.path, error) from error
+        end = content.rfind(b"\n") + 1
+        try:
+            entries = [json.loads(line) for line in content[:end].splitlines()]
             known = entries[0]["run"] if entries else self._run
+            self._finished = {entry["sequence"]: entry for entry in entries[1:]}
+            is_journal = end > 0 or b'{"run": '.startswith(content[:8])
         except (ValueError, KeyError, TypeError):
-            raise InputFormatError("is no journal of dnaannot.", path=self.path) from None
+            is_journal = False
+        if not is_journal:
+            raise InputFormatError(
+                "is no journal of dnaannot.",
+                path=self.path,
+                remedy="Choose another output: its journal would be written here.",
+            )
         if known != self._run:
             raise InputFormatError(
                 "belongs to a run with other options or another model.",
                 path=self.path,
                 remedy="Run the same command as before, or delete the journal to begin anew.",
             )
-        self._finished = {entry["sequence"]: entry for entry in entries[1:]}
         return end
 
     def get(self, sequence: str, codes: np.ndarray) -> list[Transcript] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from dnaannot.dna.grammar import LABEL_INDEX
 from dnaannot.dna.sequence import runs
 from dnaannot.formats.bigwig import Block, write_bigwig
-from dnaannot.formats.output import make_folder
+from dnaannot.formats.output import make_folder, output_error
 
 TRACKS: dict[str, tuple[str, ...]] = {
     f"{kind}.{side}": tuple(name + sign for name in names)
@@ -42,6 +43,7 @@ class ScoreTracks:
     """
 
     def __init__(self, folder: str | Path) -> None:
+        self._is_new = not Path(folder).exists()
         self.folder = make_folder(folder)
         self._files: dict[str, IO[bytes]] = {
             name: tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the object lives
@@ -55,11 +57,17 @@ class ScoreTracks:
             values = posteriors[:, [LABEL_INDEX[label] for label in labels]].sum(1)
             for low, high in runs(values >= LEAST):
                 kept = np.minimum(values[low:high], 1).astype(np.float16)
-                self._files[name].write(kept.tobytes())
+                self._write(name, kept.tobytes())
                 self._index[name].append((sequence, start + int(low), len(kept)))
 
+    def _write(self, name: str, values: bytes) -> None:
+        try:
+            self._files[name].write(values)
+        except OSError as error:
+            raise output_error(tempfile.gettempdir(), error) from error
+
     def write(self, sizes: Mapping[str, int]) -> list[Path]:
-        """Write the bigWig files, each whole; returns their paths.
+        """Write the bigWig files, all or none; returns their paths.
 
         Args:
             sizes: length of every sequence by name, in the order in which they were added.
@@ -67,12 +75,25 @@ class ScoreTracks:
         Raises:
             OutputError: if a file cannot be written.
         """
-        paths = []
-        for name in TRACKS:
-            path = self.folder / f"{name}.bw"
-            write_bigwig(path, sizes, self._blocks(name))
-            paths.append(path)
+        paths: list[Path] = []
+        try:
+            for name in TRACKS:
+                path = self.folder / f"{name}.bw"
+                write_bigwig(path, sizes, self._blocks(name))
+                paths.append(path)
+        except BaseException:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
         return paths
+
+    def close(self, *, done: bool) -> None:
+        """Free the disk; remove the folder where it was made in vain."""
+        for stream in self._files.values():
+            stream.close()
+        if self._is_new and not done:
+            with contextlib.suppress(OSError):  # somebody else's files are in it
+                self.folder.rmdir()
 
     def _blocks(self, name: str) -> Iterator[Block]:
         stream = self._files[name]

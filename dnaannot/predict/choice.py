@@ -50,16 +50,20 @@ def sample(
     pieces: int = SAMPLE_PIECES,
     bases: int = SAMPLE_PIECE_BASES,
 ) -> list[np.ndarray]:
-    """Up to `pieces` stretches of at most `bases` bases, evenly spread over sequences.
+    """Stretches of at most `bases` bases, about `pieces` times as many in all, evenly spread.
 
     Stretches that are mostly N are left out.
+
+    Args:
+        sequences: (L_i,) codes, no length 0.
     """
-    starts: list[tuple[int, int]] = []
-    for index, codes in enumerate(sequences):
-        starts += [(index, at) for at in range(0, max(1, len(codes) - bases // 2), bases)]
-    step = max(1, math.ceil(len(starts) / pieces))
-    chosen = [sequences[i][at : at + bases] for i, at in starts[step // 2 :: step]]
-    return [codes for codes in chosen if (codes == N).mean() < 0.5]
+    stretches = [
+        codes[at : at + bases]
+        for codes in sequences
+        for at in range(0, max(1, len(codes) - bases // 2), bases)
+    ]
+    step = max(1, math.ceil(sum(map(len, stretches)) / (pieces * bases)))
+    return [codes for codes in stretches[step // 2 :: step] if (codes == N).mean() < 0.5]
 
 
 def confidence(entry: Entry, pieces: Sequence[np.ndarray], compute: Compute) -> float:

@@ -21,6 +21,8 @@ from dnaannot.dna.viterbi import BLOCK, Viterbi
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.scorer import Compute, Scorer
 
+MIN_GAP = 50
+"""Runs of at least this many N are gaps, unless introns may not be so short."""
 _RULE_REACH = 2
 
 
@@ -67,10 +69,10 @@ class GenePredictor:
     Args:
         model: in evaluation mode.
         compute: how to compute.
-        min_gap: runs of at least this many N are gaps: introns may span them, exons may not.
+        min_gap: runs of at least this many N are gaps: introns may span them, exons may not;
+            `least_gap` by default.
         both_strands: average the emissions of both strands, so that the reverse complement of
             a sequence has the mirrored genes; takes twice the time.
-        on_labels: receives label posteriors.
         on_bases: receives progress.
 
     Raises:
@@ -82,36 +84,49 @@ class GenePredictor:
         model: GeneModel,
         compute: Compute,
         *,
-        min_gap: int = 50,
+        min_gap: int | None = None,
         both_strands: bool = False,
-        on_labels: OnLabels | None = None,
         on_bases: OnBases | None = None,
     ) -> None:
+        if min_gap is None:
+            min_gap = least_gap(model.grammar)
         if min_gap < model.grammar.min_intron:
             raise ValueError(
                 f"min_gap must be at least the model's least intron, {model.grammar.min_intron}"
             )
         self.grammar = model.grammar
         self.weights = model.pair_weights.detach().cpu().float().numpy()
-        self.min_gap, self.on_labels = min_gap, on_labels
+        self.min_gap = min_gap
         self.on_bases = on_bases or (lambda _: None)
         self.stride = model.encoder.config.stride
         self._scorer = Scorer(model, compute, both_strands)
         self._viterbi = Viterbi(self.grammar, self.weights)
         self._gap_emissions = gap_emissions(self.grammar, self.weights)
 
-    def predict(self, sequences: Iterable[tuple[str, np.ndarray]]) -> Iterator[Genes]:
-        """Genes of each (name, codes (L,)), in order, L >= 1."""
+    def predict(
+        self, sequences: Iterable[tuple[str, np.ndarray]], on_labels: OnLabels | None = None
+    ) -> Iterator[Genes]:
+        """Genes of each (name, codes (L,)), in order, L >= 1.
+
+        Each sequence's transcripts must be consumed before the next sequence is asked for.
+
+        Args:
+            on_labels: receives label posteriors.
+        """
         marked = ((name, mark_gaps(codes, self.min_gap)) for name, codes in sequences)
         for name, codes, chunks in self._scorer.score_all(marked):
-            yield Genes(name, codes, self._decode(name, codes, chunks))
+            yield Genes(name, codes, self._decode(name, codes, chunks, on_labels))
 
     def _decode(
-        self, name: str, codes: np.ndarray, chunks: Iterable[np.ndarray]
+        self,
+        name: str,
+        codes: np.ndarray,
+        chunks: Iterable[np.ndarray],
+        on_labels: OnLabels | None,
     ) -> Iterator[Transcript]:
         blocks = self._with_states(self._blocks(codes, chunks))
         path = _ScoredPath(self.grammar)
-        labels = path.follow(self._scored(name, blocks))
+        labels = path.follow(self._scored(name, blocks, on_labels))
         for transcript in read_transcripts(labels, name):
             yield path.scored(transcript, len(codes))
 
@@ -139,23 +154,30 @@ class GenePredictor:
             yield waiting.popleft()._replace(states=states)
 
     def _scored(
-        self, name: str, blocks: Iterable[Block]
-    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        """(start, states, enter, leave) of each block; see `posteriors`."""
-        starts: deque[tuple[int, np.ndarray]] = deque()
+        self, name: str, blocks: Iterable[Block], on_labels: OnLabels | None
+    ) -> Iterator[tuple[np.ndarray, _Piece]]:
+        """The states (n,) of each block, and what its path's probabilities follow from."""
+        waiting: deque[tuple[int, np.ndarray]] = deque()
 
         def fed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             for block in blocks:
-                starts.append((block.start, block.states))
+                waiting.append((block.start, block.states))
                 yield block.words, block.emissions, block.states
 
-        scored = posteriors(self.grammar, self.weights, fed(), labels=self.on_labels is not None)
-        for label_posteriors, enter, leave in scored:
-            start, states = starts.popleft()
-            if self.on_labels is not None:
-                self.on_labels(name, start, label_posteriors)
+        wants_labels = on_labels is not None
+        for labels, enter, leave in posteriors(
+            self.grammar, self.weights, fed(), labels=wants_labels
+        ):
+            start, states = waiting.popleft()
+            if on_labels is not None and labels is not None:
+                on_labels(name, start, labels)
             self.on_bases(len(states))
-            yield start, states, enter, leave
+            yield states, _Piece(start, enter, leave)
+
+
+def least_gap(grammar: Grammar) -> int:
+    """Length from which a run of N is a gap, where nothing else is said."""
+    return max(MIN_GAP, grammar.min_intron)
 
 
 def gap_emissions(grammar: Grammar, weights: np.ndarray) -> np.ndarray:
@@ -169,7 +191,8 @@ def gap_emissions(grammar: Grammar, weights: np.ndarray) -> np.ndarray:
 
 def _rechunked(chunks: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:
     """(start, rows) cut at multiples of `size`, the last piece shorter."""
-    start, pending, held = 0, [], 0
+    pending: list[np.ndarray] = []
+    start = held = 0
     for chunk in chunks:
         while held + len(chunk) >= size:
             taken = size - held
@@ -182,20 +205,29 @@ def _rechunked(chunks: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, n
         yield start, np.concatenate(pending)
 
 
+class _Piece(NamedTuple):
+    """Posteriors of the decoded path in one block; see `BlockPosterior`."""
+
+    start: int
+    enter: np.ndarray
+    leave: np.ndarray
+
+
 class _ScoredPath:
     """The part of a decoded path around the gene being read, with what its score needs."""
 
     def __init__(self, grammar: Grammar) -> None:
         self._label_of_state = grammar.label_of_state
-        self._pieces: deque[tuple[int, np.ndarray, np.ndarray]] = deque()
+        self._pieces: deque[_Piece] = deque()
 
-    def follow(
-        self, scored: Iterable[tuple[int, np.ndarray, np.ndarray, np.ndarray]]
-    ) -> Iterator[np.ndarray]:
+    def follow(self, scored: Iterable[tuple[np.ndarray, _Piece]]) -> Iterator[np.ndarray]:
         """Labels (n,) of each block, its scores kept until the genes in it are read."""
-        for start, states, enter, leave in scored:
-            self._pieces.append((start, enter, leave))
-            yield self._label_of_state[states]
+        for states, piece in scored:
+            labels = self._label_of_state[states]
+            self._pieces.append(piece)
+            yield labels
+            if labels[-1] == INTERGENIC:  # whatever began before has been read
+                self._drop(piece.start)
 
     def scored(self, transcript: Transcript, length: int) -> Transcript:
         """The transcript with posterior probabilities of its exons and of itself.
@@ -205,19 +237,25 @@ class _ScoredPath:
         """
 
         def probability(start: int, end: int) -> float:
-            first, last = max(0, start - 1), min(length - 1, end)
-            return math.exp(min(0.0, self._at(first, 1) + self._at(last, 2)))
+            piece, first = self._find(max(0, start - 1))
+            other, last = self._find(min(length - 1, end))
+            return math.exp(min(0.0, float(piece.enter[first] + other.leave[last])))
 
         exons = tuple(
             Exon(e.start, e.end, e.phase, probability(e.start, e.end)) for e in transcript.exons
         )
         score = probability(transcript.start, transcript.end)
-        while len(self._pieces) > 1 and self._pieces[1][0] <= transcript.end:
-            self._pieces.popleft()
+        self._drop(transcript.end)
         return replace(transcript, exons=exons, score=score)
 
-    def _at(self, position: int, column: int) -> float:
+    def _drop(self, position: int) -> None:
+        """Forget the pieces before the one that holds a position."""
+        while len(self._pieces) > 1 and self._pieces[1].start <= position:
+            self._pieces.popleft()
+
+    def _find(self, position: int) -> tuple[_Piece, int]:
+        """The piece that holds a position, and the row there."""
         for piece in self._pieces:
-            if piece[0] <= position < piece[0] + len(piece[1]):
-                return float(piece[column][position - piece[0]])
+            if piece.start <= position < piece.start + len(piece.enter):
+                return piece, position - piece.start
         raise IndexError(position)

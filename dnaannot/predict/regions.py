@@ -2,20 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from dnaannot.dna.interval import Interval
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Strand, Transcript
-from dnaannot.predict.genes import GenePredictor, Genes
+from dnaannot.errors import DataError
+from dnaannot.formats.bed import read_bed
+from dnaannot.predict.genes import GenePredictor, Genes, OnLabels
 
 FLANK = 100_000
 """Bases of context to each side of a region, at first."""
 
+Span = tuple[int, int]
+
+
+class WantedRegions:
+    """The regions of a BED file, by sequence.
+
+    Raises:
+        InputFormatError: if the file is no BED.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._of: dict[str, list[Interval]] = {}
+        for region in read_bed(path):
+            self._of.setdefault(region.sequence, []).append(region)
+
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Make sure that sequences of these sizes, by name, hold all regions.
+
+        Raises:
+            DataError: if one is on another sequence or reaches past the end of its own.
+        """
+        for name, regions in self._of.items():
+            if name in sizes:
+                self.on(name, sizes[name])
+                continue
+            there = ", ".join(f"'{known}'" for known in list(sizes)[:3])
+            raise DataError(
+                f"sequence '{name}' is not in the genome, which has {there}"
+                + (" and others." if len(sizes) > 3 else "."),
+                path=self.path,
+                line=regions[0].line,
+            )
+
+    def on(self, name: str, length: int) -> list[Span]:
+        """The regions on a sequence of this length.
+
+        Raises:
+            DataError: if one reaches past its end.
+        """
+        regions = self._of.get(name, [])
+        for region in regions:
+            if region.end > length:
+                raise DataError(
+                    f"the region ends at {region.end:,}, past the end of '{name}' "
+                    f"({length:,} bases).",
+                    path=self.path,
+                    line=region.line,
+                )
+        return [(region.start, region.end) for region in regions]
+
+
+def predict_all_regions(
+    predictor: GenePredictor,
+    sequences: Iterable[tuple[str, np.ndarray]],
+    wanted: WantedRegions,
+    on_labels: OnLabels | None = None,
+) -> Iterator[Genes]:
+    """As `predict_regions`, of every sequence with a region, in order.
+
+    Raises:
+        DataError: if a region is on no sequence, or past the end of its own.
+    """
+    sizes = {}
+    for name, codes in sequences:
+        sizes[name] = len(codes)
+        spans = wanted.on(name, len(codes))
+        if spans:
+            yield predict_regions(predictor, name, codes, spans, on_labels)
+    wanted.check(sizes)
+
 
 def predict_regions(
-    predictor: GenePredictor, name: str, codes: np.ndarray, regions: Sequence[tuple[int, int]]
+    predictor: GenePredictor,
+    name: str,
+    codes: np.ndarray,
+    regions: Sequence[Span],
+    on_labels: OnLabels | None = None,
 ) -> Genes:
     """The genes of one sequence that overlap a region.
 
@@ -25,45 +103,79 @@ def predict_regions(
     Args:
         codes: (L,) of the whole sequence.
         regions: half-open intervals on it, in any order; they may overlap.
+        on_labels: receives the label posteriors of the regions' bases.
     """
-    wanted = merged(regions)
-    found = {
-        (transcript.start, transcript.end, transcript.strand): transcript
-        for start, end in wanted
-        for transcript in _around(predictor, name, codes, start, end)
-    }
-    ordered = sorted(found.values(), key=lambda transcript: (transcript.start, transcript.end))
-    return Genes(name, codes, iter(ordered))
+    found: list[Transcript] = []
+    for spans in clusters(regions):
+        transcripts, flank = _around(predictor, name, codes, spans)
+        last = found[-1].end if found else 0
+        found += [transcript for transcript in transcripts if transcript.start >= last]
+        if on_labels is not None:
+            _label(predictor, name, codes, spans, flank, on_labels)
+    return Genes(name, codes, iter(found))
 
 
-def merged(regions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ascending union of half-open intervals; those closer than `FLANK` become one."""
-    union: list[tuple[int, int]] = []
+def clusters(regions: Iterable[Span]) -> list[list[Span]]:
+    """Ascending disjoint spans of all bases in regions, those closer than `FLANK` together."""
+    together: list[list[Span]] = []
     for start, end in sorted(regions):
-        if union and start <= union[-1][1] + FLANK:
-            union[-1] = (union[-1][0], max(end, union[-1][1]))
+        if not together or start > together[-1][-1][1] + FLANK:
+            together.append([(start, end)])
+        elif start > together[-1][-1][1]:
+            together[-1].append((start, end))
         else:
-            union.append((start, end))
-    return union
+            last_start, last_end = together[-1][-1]
+            together[-1][-1] = last_start, max(last_end, end)
+    return together
+
+
+def _stretch(
+    predictor: GenePredictor, codes: np.ndarray, spans: Sequence[Span], flank: int
+) -> Span:
+    """Spans with their surroundings, from a multiple of the stride on."""
+    low = max(0, spans[0][0] - flank) // predictor.stride * predictor.stride
+    return low, min(len(codes), spans[-1][1] + flank)
 
 
 def _around(
-    predictor: GenePredictor, name: str, codes: np.ndarray, start: int, end: int
-) -> list[Transcript]:
+    predictor: GenePredictor, name: str, codes: np.ndarray, spans: Sequence[Span]
+) -> tuple[list[Transcript], int]:
+    """The genes that overlap spans, and how many bases of surroundings they needed."""
     flank = FLANK
     while True:
-        low = max(0, start - flank) // predictor.stride * predictor.stride
-        high = min(len(codes), end + flank)
-        genes = next(predictor.predict([(name, codes[low:high])]))
+        low, high = _stretch(predictor, codes, spans, flank)
         found = [
-            transcript
-            for transcript in (t.moved(low) for t in genes.transcripts)
-            if transcript.start < end and transcript.end > start
+            transcript.moved(low)
+            for genes in predictor.predict([(name, codes[low:high])])
+            for transcript in genes.transcripts
+            if any(transcript.start + low < b and transcript.end + low > a for a, b in spans)
         ]
-        cut = any(_is_cut(transcript, codes, low, high, predictor.min_gap) for transcript in found)
-        if not cut:
-            return found
+        if not any(_is_cut(t, codes, low, high, predictor.min_gap) for t in found):
+            return found, flank
         flank *= 2
+
+
+def _label(
+    predictor: GenePredictor,
+    name: str,
+    codes: np.ndarray,
+    spans: Sequence[Span],
+    flank: int,
+    on_labels: OnLabels,
+) -> None:
+    """Hand on the posteriors of the bases in spans."""
+    low, high = _stretch(predictor, codes, spans, flank)
+
+    def on_block(_: str, start: int, posteriors: np.ndarray) -> None:
+        first = low + start
+        for a, b in spans:
+            kept = posteriors[max(a - first, 0) : max(b - first, 0)]
+            if len(kept):
+                on_labels(name, max(a, first), kept)
+
+    for genes in predictor.predict([(name, codes[low:high])], on_block):
+        for _ in genes.transcripts:
+            pass
 
 
 def _is_cut(transcript: Transcript, codes: np.ndarray, low: int, high: int, min_gap: int) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 
 import numpy as np
 
-from dnaannot.dna.transcript import Transcript
 from dnaannot.formats.journal import Journal
 from dnaannot.predict.genes import Genes
 
@@ -15,30 +14,26 @@ Sequences = Iterable[tuple[str, np.ndarray]]
 
 
 def resumed(
-    predict: Callable[[Sequences], Iterator[Genes]], sequences: Sequences, journal: Journal
+    predict: Callable[[Sequences], Iterator[Genes]],
+    sequences: Sequences,
+    journal: Journal,
+    on_known: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Genes]:
     """Genes of every sequence in order: from the journal where it has them, else predicted.
 
     What is predicted is added to the journal.
+
+    Args:
+        on_known: called with the length of each sequence that the journal has.
     """
-    order: deque[tuple[str, np.ndarray, list[Transcript] | None]] = deque()
-
-    def missing() -> Iterator[tuple[str, np.ndarray]]:
-        for name, codes in sequences:
-            known = journal.get(name, codes)
-            order.append((name, codes, known))
-            if known is None:
-                yield name, codes
-
-    def known_first() -> Iterator[Genes]:
-        while order and order[0][2] is not None:
-            name, codes, known = order.popleft()
-            yield Genes(name, codes, iter(known or ()))
-
-    for genes in predict(missing()):
-        yield from known_first()
-        name, codes, _ = order.popleft()
-        transcripts = list(genes.transcripts)
-        journal.add(name, codes, transcripts)
-        yield Genes(name, genes.codes, iter(transcripts))
-    yield from known_first()
+    looked_up = ((name, codes, journal.get(name, codes)) for name, codes in sequences)
+    for is_missing, group in groupby(looked_up, key=lambda entry: entry[2] is None):
+        if not is_missing:
+            for name, codes, known in group:
+                on_known(len(codes))
+                yield Genes(name, codes, iter(known or ()))
+            continue
+        for genes in predict((name, codes) for name, codes, _ in group):
+            transcripts = list(genes.transcripts)
+            journal.add(genes.name, genes.codes, transcripts)
+            yield Genes(genes.name, genes.codes, iter(transcripts))

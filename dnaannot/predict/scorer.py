@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 _LADDER = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
 """Tile lengths in strides; the longest serves all longer sequences."""
 _BATCHED_BASES = 18_432
-"""Short tiles are scored in batches of about this many bases."""
+"""Sequences up to this length are scored in batches of about this many bases."""
 _LOT_BASES = 2_000_000
 """Short sequences are gathered into lots of about this many bases."""
 
@@ -111,11 +111,14 @@ class Scorer:
         workers = self.compute.threads if self.compute.device == "cpu" else 1
         with ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
             for lot in self._lots(sequences):
-                if len(lot) == 1:
-                    item, codes = lot[0]
+                item, codes = lot[0]
+                if self._is_long(codes):
                     yield item, codes, self._score_long(pool, codes)
                 else:
                     yield from self._score_short(pool, lot)
+
+    def _is_long(self, codes: np.ndarray) -> bool:
+        return len(codes) > min(_BATCHED_BASES, _LADDER[-1] * self.stride)
 
     def _lots(
         self, sequences: Iterable[tuple[Item, np.ndarray]]
@@ -123,7 +126,7 @@ class Scorer:
         lot: list[tuple[Item, np.ndarray]] = []
         bases = 0
         for item, codes in sequences:
-            is_long = len(codes) > _BATCHED_BASES
+            is_long = self._is_long(codes)
             if lot and (is_long or bases + len(codes) > _LOT_BASES):
                 yield lot
                 lot, bases = [], 0
@@ -226,13 +229,17 @@ def _ordered(
     """Results in the order of items, at most `in_flight` computed ahead."""
     queue: deque[Future[Result]] = deque()
     waiting = iter(items)
-    for item in itertools.islice(waiting, in_flight):
-        queue.append(pool.submit(work, item))
-    while queue:
-        result = queue.popleft().result()
-        for item in itertools.islice(waiting, 1):
+    try:
+        for item in itertools.islice(waiting, in_flight):
             queue.append(pool.submit(work, item))
-        yield result
+        while queue:
+            result = queue.popleft().result()
+            for item in itertools.islice(waiting, 1):
+                queue.append(pool.submit(work, item))
+            yield result
+    finally:
+        for future in queue:  # what an interrupted run need not wait for
+            future.cancel()
 
 
 def _mirrored(emissions: np.ndarray) -> np.ndarray:

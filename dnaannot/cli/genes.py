@@ -204,9 +204,7 @@ class _Run:
             sequences = iter(plan.genomes)
             if entry is None:
                 entry, sequences = self._choose(sequences, plan.compute)
-            self._write(self._results(entry, sequences, plan, stack), entry)
-            if plan.tracks:
-                plan.tracks.write(plan.genomes.sizes)
+            self._write(self._results(entry, sequences, plan, stack), entry, plan)
 
     def _plan(self, stack: contextlib.ExitStack) -> _Plan:
         from dnaannot.formats.score_tracks import ScoreTracks
@@ -315,12 +313,12 @@ class _Run:
         }
         return Journal(f"{self.settings.output}.journal", facts)
 
-    def _write(self, results: Iterator[Genes], entry: Entry) -> None:
+    def _write(self, results: Iterator[Genes], entry: Entry, plan: _Plan) -> None:
         from dnaannot import __version__
-        from dnaannot.formats.gene_files import GeneFiles
+        from dnaannot.formats.gene_files import gene_files
 
         told = self.settings
-        with GeneFiles(
+        with gene_files(
             told.output,
             told.dialect,
             proteins=told.proteins,
@@ -334,6 +332,9 @@ class _Run:
                     if transcript.score >= told.min_score:
                         files.write(transcript, genes.codes)
                         self._count(transcript)
+            files.flush()
+            if plan.tracks:
+                plan.tracks.write(plan.genomes.sizes)
 
     def _count(self, transcript: Transcript) -> None:
         self.found["genes"] += 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
@@ -14,56 +15,26 @@ from dnaannot.formats.gene_writer import GeneWriter
 from dnaannot.formats.gff import Dialect
 from dnaannot.formats.output import atomic_output
 
-_WriteRecord = Callable[[IO[str], Transcript, np.ndarray], None]
+WriteRecord = Callable[[IO[str], Transcript, np.ndarray], None]
 
 
-class GeneFiles(contextlib.ExitStack):
-    """Writes genes to all files of a run, which appear together when the block ends well.
+@dataclass(frozen=True)
+class GeneFiles:
+    """Open files of a run; see `gene_files`.
 
-    Args:
-        output: of the gene models; bgzipped and tabix-indexed where its name ends in .gz.
-        dialect: "gff3" or "gtf"; by default what the name of `output` says, else GFF3.
-        proteins, cds: of the FASTA files, None for none.
-        prefix: of gene identifiers.
-        comments: lines for the head of the gene models, without their `#`.
-
-    Raises:
-        OutputError: if a file cannot be written.
+    Attributes:
+        models: of the gene models.
+        writer: writes to it.
+        extras: other files, each with what writes a transcript to it.
     """
 
-    def __init__(
-        self,
-        output: str,
-        dialect: Dialect | None = None,
-        *,
-        proteins: str | None = None,
-        cds: str | None = None,
-        prefix: str = "gene",
-        comments: Sequence[str] = (),
-    ) -> None:
-        super().__init__()
-        self._output, self._dialect = output, dialect or dialect_of(output)
-        self._proteins, self._cds = proteins, cds
-        self._prefix, self._comments = prefix, comments
-        self._extras: list[tuple[IO[str], _WriteRecord]] = []
-
-    def __enter__(self) -> GeneFiles:
-        try:
-            stream = self.enter_context(atomic_output(self._output, tabix="gff"))
-            for path, write in ((self._proteins, write_protein), (self._cds, write_cds)):
-                if path:
-                    self._extras.append((self.enter_context(atomic_output(path)), write))
-        except BaseException:
-            self.close()
-            raise
-        self._writer = GeneWriter(
-            stream, self._dialect, prefix=self._prefix, comments=self._comments
-        )
-        return self
+    models: IO[str]
+    writer: GeneWriter
+    extras: Sequence[tuple[IO[str], WriteRecord]]
 
     def begin_sequence(self, name: str, length: int) -> None:
         """Turn to the next sequence."""
-        self._writer.begin_sequence(name, length)
+        self.writer.begin_sequence(name, length)
 
     def write(self, transcript: Transcript, codes: np.ndarray) -> None:
         """Write one gene.
@@ -71,9 +42,53 @@ class GeneFiles(contextlib.ExitStack):
         Args:
             codes: (L,) of the whole sequence that it lies on.
         """
-        named = self._writer.write(transcript)
-        for stream, write in self._extras:
+        named = self.writer.write(transcript)
+        for stream, write in self.extras:
             write(stream, named, codes)
+
+    def flush(self) -> None:
+        """Hand all that is held in memory to the disk, so that a full one is noticed.
+
+        Raises:
+            OutputError: if it is full.
+        """
+        for stream in (self.models, *(stream for stream, _ in self.extras)):
+            stream.flush()
+
+
+@contextlib.contextmanager
+def gene_files(
+    output: str,
+    dialect: Dialect | None = None,
+    *,
+    proteins: str | None = None,
+    cds: str | None = None,
+    prefix: str = "gene",
+    comments: Sequence[str] = (),
+) -> Iterator[GeneFiles]:
+    """The files of a run, `-` for standard output; all appear when the block ends, or none.
+
+    Args:
+        output: of the gene models; bgzipped and tabix-indexed where its name ends in .gz.
+        dialect: by default what the name of `output` says, else GFF3.
+        proteins, cds: of the FASTA files, None for none.
+        prefix: of gene identifiers.
+        comments: lines for the head of the gene models, without their `#`.
+
+    Raises:
+        OutputError: if a file cannot be written.
+    """
+    wanted: list[tuple[str | None, WriteRecord]] = [(proteins, write_protein), (cds, write_cds)]
+    with contextlib.ExitStack() as stack:
+        extras = [
+            (stack.enter_context(atomic_output(path)), write) for path, write in wanted if path
+        ]
+        # put in place before the others, as its index can still fail then
+        models = stack.enter_context(atomic_output(output, tabix="gff"))
+        writer = GeneWriter(models, dialect or dialect_of(output), prefix=prefix, comments=comments)
+        files = GeneFiles(models, writer, extras)
+        yield files
+        files.flush()
 
 
 def dialect_of(path: str) -> Dialect:

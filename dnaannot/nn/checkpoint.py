@@ -57,8 +57,11 @@ def read_facts(path: str | Path) -> dict[str, Any]:
         header = (file.metadata() or {}).get(_HEADER)
     if header is None:
         raise ModelError("is a safetensors file but no dnaannot model.", path=path)
-    facts = json.loads(header)
-    version = facts.get("format_version")
+    try:
+        facts = json.loads(header)
+        version = facts.get("format_version")
+    except (ValueError, AttributeError):
+        raise ModelError("has a header that cannot be read.", path=path) from None
     if version != FORMAT_VERSION:
         raise ModelError(
             f"has model format version {version}; this dnaannot reads version {FORMAT_VERSION}.",
@@ -82,11 +85,15 @@ def load_gene_model(path: str | Path) -> tuple[GeneModel, dict[str, Any]]:
             path=path,
             remedy="`dnaannot models list` names the gene models.",
         )
-    if facts["labels"] != list(LABELS):
+    if facts.get("labels") != list(LABELS):
         raise ModelError("scores other labels than this dnaannot's grammar.", path=path)
-    config = dict(facts["encoder"])
-    config["dilations"] = tuple(config["dilations"])
-    model = GeneModel(EncoderConfig(**config), facts["grammar"]["min_intron"])
+    try:
+        encoder = {**facts["encoder"], "dilations": tuple(facts["encoder"]["dilations"])}
+        model = GeneModel(EncoderConfig(**encoder), facts["grammar"]["min_intron"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"describes no model in its header: {error}", path=path) from None
+    if facts["grammar"].get("pairs") != [list(pair) for pair in model.grammar.pairs]:
+        raise ModelError("was trained for another grammar than this dnaannot's.", path=path)
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     try:
@@ -96,7 +103,8 @@ def load_gene_model(path: str | Path) -> tuple[GeneModel, dict[str, Any]]:
     return model.eval(), facts
 
 
-def _opened(path: str | Path):
+def _opened(path: str | Path) -> Any:
+    """The file, opened as safetensors."""
     if not Path(path).is_file():
         raise ModelError("no such model file.", path=path)
     try:

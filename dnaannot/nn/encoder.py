@@ -9,6 +9,7 @@ channels-last image of height 1, the layout in which the CPU's kernels are faste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +67,7 @@ def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
         image,
         weight.contiguous(memory_format=torch.channels_last),
         conv.bias,
-        padding=(0, conv.padding[0]),
+        padding=(0, int(conv.padding[0])),
         dilation=(1, conv.dilation[0]),
     )
     return y.squeeze(2).transpose(1, 2)
@@ -145,7 +146,8 @@ class ResidualEncoder(nn.Module):
         """Features (B, L, C) of tokens (B, L)."""
         bases = _bases(tokens)
         x = one_hot(tokens, self.channels, _compute_dtype(tokens))
-        for conv, linear in self.layers:
+        for layer in self.layers:
+            conv, linear = cast(nn.ModuleList, layer)
             x = linear(conv(x, bases), bases)
         return x
 

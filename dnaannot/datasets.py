@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +22,11 @@ from dnaannot.dna.grammar import (
     reverse_complement_labels,
 )
 from dnaannot.dna.sequence import GAP, A, C, G, N, T, reverse_complement
-from dnaannot.dna.transcript import Strand, Transcript, write_labels
+from dnaannot.dna.transcript import Strand, Transcript, with_phases, write_labels
 
 ANY_LABEL = np.uint32((1 << len(LABELS)) - 1)
 SPLIT_MARGIN = 10_000
+_PAD = 6  # as in nn.encoder
 
 
 @dataclass(frozen=True)
@@ -115,19 +116,22 @@ def label_sequence(
     grammar: Grammar,
     preferred: Iterable[str] = (),
     report: LabelReport | None = None,
+    unusable: Iterable[tuple[int, int]] = (),
 ) -> LabelledSequence:
     """Labels of one sequence from its annotated coding transcripts.
 
     One transcript represents each gene: among those that the grammar can spell, a preferred
     one or else the one with the longest CDS. Left out of the loss (`UNKNOWN`) are the spans of
     genes with no such transcript, bases that another transcript of the gene labels otherwise,
-    and bases where the spans of two representatives overlap.
+    and bases where the spans of two representatives overlap. Phases are counted anew, as the
+    start codon tells them.
 
     Args:
         codes: (L,) codes, gaps marked.
         transcripts: the sequence's transcripts, `gene` and `name` set.
         preferred: names of transcripts to prefer as representatives.
         report: updated with what became of each gene.
+        unusable: half-open spans of genes that could not even be read, left out of the loss.
     """
     report = report if report is not None else LabelReport()
     preferred = set(preferred)
@@ -136,17 +140,23 @@ def label_sequence(
         genes[transcript.gene or transcript.name].append(transcript)
     labels = np.full(len(codes), INTERGENIC, np.uint8)
     unknown = np.zeros(len(codes), bool)
+    for start, end in unusable:
+        unknown[max(0, start) : max(0, end)] = True
     spans: list[tuple[int, int]] = []
     depth = np.zeros(len(codes) + 1, np.int32)
     for isoforms in genes.values():
         report.genes += 1
-        reasons = {t.name: refusal(t, codes, grammar) for t in isoforms}
-        usable = [t for t in isoforms if reasons[t.name] is None]
+        reasons = [refusal(transcript, codes, grammar) for transcript in isoforms]
+        isoforms = [
+            transcript if reason else _in_frame(transcript)
+            for transcript, reason in zip(isoforms, reasons, strict=True)
+        ]
+        usable = [t for t, reason in zip(isoforms, reasons, strict=True) if reason is None]
         start = max(0, min(t.start for t in isoforms))
         end = min(len(codes), max(t.end for t in isoforms))
         if not usable:
-            chosen = representative(isoforms, preferred)
-            report.rejected[reasons[chosen.name] or ""] += 1
+            rejected = isoforms.index(representative(isoforms, preferred))
+            report.rejected[reasons[rejected] or ""] += 1
             unknown[start:end] = True
             continue
         report.used += 1
@@ -161,6 +171,12 @@ def label_sequence(
     labels[unknown | overlap] = UNKNOWN
     array = np.array(sorted(spans), np.int64).reshape(-1, 2)
     return LabelledSequence(name, codes, labels, array)
+
+
+def _in_frame(transcript: Transcript) -> Transcript:
+    """A complete transcript with the phases that its start codon gives."""
+    intervals = [(exon.start, exon.end) for exon in transcript.exons]
+    return replace(transcript, exons=with_phases(intervals, transcript.strand))
 
 
 def _disagreement(
@@ -182,7 +198,8 @@ def _local_labels(transcript: Transcript, start: int, end: int) -> np.ndarray:
         for exon in transcript.exons
         if exon.start < end
     )
-    write_labels(Transcript(transcript.sequence, transcript.strand, exons), labels)
+    if exons:
+        write_labels(replace(transcript, exons=exons), labels)
     return labels
 
 
@@ -232,7 +249,7 @@ class WindowSampler:
         self.genic_share, self.seed = genic_share, seed
         mass = np.array([region.weight * (region.end - region.start) for region in self.regions])
         self._probability = mass / mass.sum()
-        self._genes = [_inside(region) for region in self.regions]
+        self._genes = [genes_within(region) for region in self.regions]
 
     def batch(self, step: int, size: int) -> Batch:
         """The windows of one training step, the same whenever they are asked for."""
@@ -254,7 +271,8 @@ class WindowSampler:
         return window_arrays(region, start, self.window, flip=random.random() < 0.5)
 
 
-def _inside(region: Region) -> np.ndarray:
+def genes_within(region: Region) -> np.ndarray:
+    """Half-open spans (R, 2) of the genes that lie in a region."""
     genes = region.sequence.genes
     kept = (genes[:, 0] >= region.start) & (genes[:, 1] <= region.end)
     return genes[kept]
@@ -276,7 +294,7 @@ def window_arrays(region: Region, start: int, window: int, flip: bool) -> tuple[
     if flip:
         neighbourhood, own = reverse_complement(neighbourhood), reverse_complement_labels(own)
         left = high - end
-    tokens = np.full(window, 6, np.uint8)
+    tokens = np.full(window, _PAD, np.uint8)
     tokens[:kept] = np.minimum(neighbourhood[left : left + kept], N)
     padded_labels = np.full(window, UNKNOWN, np.uint8)
     padded_labels[:kept] = own
@@ -293,10 +311,11 @@ def split_region(
 ) -> Region:
     """The region [start, end) of a sequence, kept `margin` bases off an inner border.
 
-    Genes that straddle the border are made unknown, so that they belong to neither side.
+    Genes that straddle the border are made unknown, so that they belong to neither side. The
+    region may come out empty, with its end at its start.
     """
     low = start + margin if start > 0 else 0
-    high = end - margin if end < len(sequence.codes) else end
+    high = max(low, end - margin if end < len(sequence.codes) else end)
     for gene_start, gene_end in sequence.genes:
         if gene_start < low < gene_end or gene_start < high < gene_end:
             sequence.labels[gene_start:gene_end] = UNKNOWN

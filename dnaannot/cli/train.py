@@ -13,6 +13,8 @@ from dnaannot.cli.options import BasePairs, device_option, quiet_option, threads
 if TYPE_CHECKING:
     from dnaannot.training.gene_run import GeneRun
 
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_FROM_ZERO, _FROM_ONE = click.IntRange(min=0), click.IntRange(min=1)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, None: 60}
 
@@ -66,16 +68,24 @@ def train() -> None:
     metavar="A,B,...",
     help="Share of the training windows for each genome.  [default: by bases]",
 )
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its peak.")
-@click.option("--warmup", type=int, default=200, show_default=True, help="Steps of warm-up.")
+@click.option(
+    "--learning-rate", type=_POSITIVE, default=1e-3, show_default=True, help="At its peak."
+)
+@click.option("--warmup", type=_FROM_ZERO, default=200, show_default=True, help="Steps of warm-up.")
 @click.option(
     "--window-bases", type=BasePairs(), default=13_824, show_default=True, help="Of one window."
 )
-@click.option("--batch", type=int, default=4, show_default=True, help="Windows a step.")
-@click.option("--genic-share", type=float, default=0.6, show_default=True, help="Around a gene.")
+@click.option("--batch", type=_FROM_ONE, default=4, show_default=True, help="Windows a step.")
+@click.option(
+    "--genic-share",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    help="Share of the windows placed around a gene.",
+)
 @click.option(
     "--site-weight",
-    type=float,
+    type=_POSITIVE,
     default=10.0,
     show_default=True,
     help="Weight of splice sites, starts and stops in the cross-entropy.",
@@ -87,14 +97,32 @@ def train() -> None:
     show_default=True,
     help="Share of the steps after which the CRF likelihood is the loss.",
 )
-@click.option("--label-share", type=float, default=0.0, show_default=True, help="Of the "
-              "cross-entropy beside the likelihood.")  # fmt: skip
 @click.option(
-    "--min-intron", type=int, default=20, show_default=True, help="Least intron length in bases."
+    "--label-share",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Weight of the cross-entropy beside the likelihood.",
 )
-@click.option("--validate-every", type=int, default=500, show_default=True, help="Steps.")
 @click.option(
-    "--patience", type=int, default=0, help="Stop after so many validations without gain."
+    "--min-intron",
+    type=click.IntRange(min=4),
+    default=20,
+    show_default=True,
+    help="Least intron length in bases.",
+)
+@click.option(
+    "--validate-every",
+    type=_FROM_ONE,
+    default=500,
+    show_default=True,
+    help="Steps between validations.",
+)
+@click.option(
+    "--patience",
+    type=_FROM_ZERO,
+    default=0,
+    help="Stop after so many validations without gain.  [default: never]",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of weights and data order.")
 @click.option("--half", is_flag=True, help="Write the weights as float16.")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
+from dnaannot.dna.interval import Interval
 from dnaannot.dna.transcript import Exon, Strand, Transcript, with_phases
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.source import display_name, read_lines
@@ -66,10 +67,12 @@ class Annotation:
     Attributes:
         transcripts: in the order in which their first CDS lines stand in the file.
         skipped: for each reason, a line for every transcript left out for it.
+        unusable: the stretches that these transcripts cover.
     """
 
     transcripts: list[AnnotatedTranscript]
     skipped: dict[str, list[int]]
+    unusable: list[Interval] = field(default_factory=list)
 
 
 # --- annotation in ---------------------------------------------------------------------------
@@ -107,6 +110,7 @@ class _Lines(NamedTuple):
     features: dict[str, _Feature]
     drafts: dict[str, _Draft]
     skipped: dict[str, list[int]]
+    orphans: list[_Part]
 
 
 class _UnusableError(Exception):
@@ -125,7 +129,7 @@ def read_annotation(path: str | Path) -> Annotation:
         InputFormatError: a line has not nine columns or its coordinates are no integers.
     """
     lines = _read_lines_of(path)
-    transcripts = []
+    transcripts, left_out = [], [each for part in lines.orphans for each in _cover([part])]
     for parent, whole in lines.drafts.items():
         feature = lines.features.get(parent)
         for name, draft in _transcripts_of(parent, whole, feature):
@@ -136,11 +140,12 @@ def read_annotation(path: str | Path) -> Annotation:
             except _UnusableError as unusable:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
-    return Annotation(transcripts, dict(lines.skipped))
+                left_out += _cover(draft.cds)
+    return Annotation(transcripts, dict(lines.skipped), left_out)
 
 
 def _read_lines_of(path: str | Path) -> _Lines:
-    lines = _Lines({}, defaultdict(_Draft), defaultdict(list))
+    lines = _Lines({}, defaultdict(_Draft), defaultdict(list), [])
     for number, columns in _rows(path):
         kind = columns[2]
         if kind == "CDS" or kind == "stop_codon":
@@ -148,6 +153,7 @@ def _read_lines_of(path: str | Path) -> _Lines:
             parents = _parents(part.attributes)
             if not parents and kind == "CDS":
                 lines.skipped[NO_PARENT].append(number)
+                lines.orphans.append(part)
             for parent in parents:
                 draft = lines.drafts[parent]
                 (draft.cds if kind == "CDS" else draft.stops).append(part)
@@ -285,6 +291,13 @@ def _check(draft: _Draft) -> Strand:
     if (line := _overlap(draft.cds)) is not None:
         raise _UnusableError(OVERLAP, line)
     return Strand(first.strand)
+
+
+def _cover(parts: list[_Part]) -> Iterator[Interval]:
+    """For each sequence, the stretch from the first base of parts to the last."""
+    for name in dict.fromkeys(part.sequence for part in parts):
+        mine = [part for part in parts if part.sequence == name]
+        yield Interval(name, min(part.start for part in mine), max(part.end for part in mine))
 
 
 def _overlap(parts: list[_Part]) -> int | None:

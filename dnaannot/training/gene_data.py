@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from dnaannot.datasets import (
-    SPLIT_MARGIN,
     LabelledSequence,
     LabelReport,
     Region,
+    genes_within,
     label_sequence,
     split_region,
 )
@@ -23,6 +25,9 @@ from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import AnnotatedTranscript, read_annotation
+from dnaannot.predict.genes import least_gap
+
+T = TypeVar("T")
 
 LEAST_SEQUENCE = 1_000
 _PREFERRED_TAGS = {"Ensembl_canonical", "MANE_Select"}
@@ -68,21 +73,23 @@ def read_gene_data(
     grammar: Grammar,
     validation: Sequence[Interval] = (),
     excluded: Sequence[Interval] = (),
-    min_gap: int = 50,
+    min_gap: int | None = None,
 ) -> GeneData:
     """Labelled regions of genomes, split for training and validation.
 
-    Regions keep `SPLIT_MARGIN` bases off one another, and a gene that straddles a border
-    belongs to neither side. Without validation regions, the last tenth of each pair's longest
-    sequence is held out.
+    Training regions keep `SPLIT_MARGIN` bases off the others, and a gene that straddles a
+    border belongs to neither side. Without validation regions, the last tenth of each pair's
+    longest sequence is held out.
 
     Args:
         validation, excluded: regions; sequence names that several pairs share are refused.
+        min_gap: runs of at least this many N are gaps; `least_gap` by default.
 
     Raises:
-        DataError: if a pair's files share no sequence, a region's sequence is unknown, or no
-            gene is left to learn from.
+        DataError: if a pair's files share no sequence, a region is on no sequence or past the
+            end of one, or no gene is left to learn from.
     """
+    min_gap = min_gap or least_gap(grammar)
     data = GeneData()
     seen: dict[str, Path] = {}
     for pair in pairs:
@@ -99,56 +106,87 @@ def read_gene_data(
     for interval in (*validation, *excluded):
         if interval.sequence not in seen:
             raise DataError(f"no genome has the sequence {interval.sequence!r} of a region.")
-    if not any(len(region.sequence.genes) for region in data.train):
+    _check_trainable(data)
+    return data
+
+
+def _check_trainable(data: GeneData) -> None:
+    """Refuse data without a single gene to learn from, and say what became of all."""
+    if any(len(genes_within(region)) for region in data.train):
+        return
+    for name, report in data.reports.items():
+        reasons = [f"{count} {reason}" for reason, count in report.rejected.items()]
+        reasons += [f"{len(at)} {reason}" for reason, at in data.skipped[name].items()]
+        fates = [f"left out: {', '.join(reasons)}"] if reasons else []
+        if report.used:
+            fates.append(f"{report.used} in or near what is held out")
         raise DataError(
-            "no gene of the annotation can be learned from: "
-            + "; ".join(
-                f"{count} {reason}"
-                for report in data.reports.values()
-                for reason, count in report.rejected.items()
-            ),
+            "no gene can be learned from" + (f" ({'; '.join(fates)})." if fates else "."),
+            path=name,
             remedy="Check that genome and annotation belong together.",
         )
-    return data
 
 
 def _labelled(
     pair: Pair, grammar: Grammar, min_gap: int, data: GeneData
 ) -> tuple[list[LabelledSequence], list[Transcript]]:
     annotation = read_annotation(pair.annotation)
-    by_sequence: dict[str, list[AnnotatedTranscript]] = defaultdict(list)
-    for annotated in annotation.transcripts:
-        by_sequence[annotated.transcript.sequence].append(annotated)
+    annotated = _grouped(annotation.transcripts, lambda each: each.transcript.sequence)
+    unusable = _grouped(annotation.unusable, lambda each: each.sequence)
     report = LabelReport()
-    sequences, kept = [], []
+    sequences: list[LabelledSequence] = []
+    kept: list[Transcript] = []
+    names = []
     for record in read_fasta(pair.genome):
-        codes = mark_gaps(record.codes, min_gap)
-        annotated = by_sequence.pop(record.name, [])
-        inside = [a for a in annotated if a.transcript.end <= len(codes)]
-        report.rejected["outside the sequence"] += len(annotated) - len(inside)
-        transcripts = [a.transcript for a in inside]
-        preferred = [a.transcript.name for a in inside if _is_preferred(a)]
-        if len(codes) >= LEAST_SEQUENCE:
-            sequences.append(
-                label_sequence(record.name, codes, transcripts, grammar, preferred, report)
-            )
+        names.append(record.name)
+        mine = annotated.pop(record.name, [])
+        transcripts = [each.transcript for each in mine]
         kept += transcripts
-    if by_sequence and not kept:
-        there = ", ".join(sequence.name for sequence in sequences[:3])
+        if len(record.codes) < LEAST_SEQUENCE:
+            report.rejected[f"on a sequence under {LEAST_SEQUENCE:,} bases"] += len(mine)
+            continue
+        codes = mark_gaps(record.codes, min_gap)
+        preferred = [each.transcript.name for each in mine if _is_preferred(each)]
+        spans = [(each.start, each.end) for each in unusable.get(record.name, ())]
+        sequences.append(
+            label_sequence(record.name, codes, transcripts, grammar, preferred, report, spans)
+        )
+    if annotated and not kept:
         raise DataError(
-            f"none of its sequences ({', '.join(list(by_sequence)[:3])} ...) is in "
-            f"{pair.genome}, which has {there} ...",
+            f"none of its sequences ({_some(annotated)}) is in {pair.genome}, "
+            f"which has {_some(names)}.",
             path=pair.annotation,
             remedy="Names must be the same in both files, for example with 'chr' or without.",
         )
-    for name, rest in by_sequence.items():
-        report.rejected[f"sequence {name!r} not in the genome"] += len(rest)
-    report.rejected += type(report.rejected)()
+    if not sequences:
+        raise DataError(f"no sequence has {LEAST_SEQUENCE:,} bases.", path=pair.genome)
+    for name, rest in annotated.items():
+        report.rejected[f"on {name!r}, which is not in the genome"] += len(rest)
+    report.rejected = +report.rejected
     data.reports[str(pair.annotation)] = report
     data.skipped[str(pair.annotation)] = annotation.skipped
     for path in (pair.genome, pair.annotation):
-        data.hashes[path.name] = _sha256(path)
+        data.hashes[_unlike(path, data.hashes)] = _sha256(path)
     return sequences, kept
+
+
+def _grouped(items: Iterable[T], name_of: Callable[[T], str]) -> dict[str, list[T]]:
+    """Items by the name of their sequence."""
+    groups: dict[str, list[T]] = defaultdict(list)
+    for item in items:
+        groups[name_of(item)].append(item)
+    return groups
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and whether there are more."""
+    first = list(islice(names, 4))
+    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
+
+
+def _unlike(path: Path, names: Container[str]) -> str:
+    """The file's name, with that of its folder where the name alone is there already."""
+    return f"{path.parent.name}/{path.name}" if path.name in names else path.name
 
 
 def _is_preferred(annotated: AnnotatedTranscript) -> bool:
@@ -175,12 +213,15 @@ def _split(
     for sequence in sequences:
         length = len(sequence.codes)
         mine = [v for v in validation if v.sequence == sequence.name]
-        held_out += [split_region(sequence, v.start, min(v.end, length)) for v in mine]
+        for wanted in mine + [e for e in excluded if e.sequence == sequence.name]:
+            _check_inside(wanted, length)
+        held_out += [split_region(sequence, v.start, min(v.end, length), margin=0) for v in mine]
         taken = [(v.start, min(v.end, length)) for v in mine]
         taken += [(e.start, min(e.end, length)) for e in excluded if e.sequence == sequence.name]
         for start, end in _complement(sorted(taken), length):
-            if end - start >= LEAST_SEQUENCE + 2 * SPLIT_MARGIN * (len(taken) > 0):
-                train.append(split_region(sequence, start, end))
+            region = split_region(sequence, start, end)
+            if region.end - region.start >= LEAST_SEQUENCE:
+                train.append(region)
     bases = sum(region.end - region.start for region in train)
     weight = 1.0 if pair.share is None else pair.share / max(1, bases)
     data.train += [Region(r.sequence, r.start, r.end, weight) for r in train]
@@ -188,6 +229,14 @@ def _split(
         names = {region.sequence.name for region in held_out}
         data.validation.append(held_out)
         data.references.append([t for t in transcripts if t.sequence in names])
+
+
+def _check_inside(region: Interval, length: int) -> None:
+    if region.start >= length:
+        raise DataError(
+            f"the region from {region.start + 1:,} on begins past the end of "
+            f"{region.sequence!r} ({length:,} bases)."
+        )
 
 
 def _complement(taken: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:

@@ -14,13 +14,14 @@ import torch
 from dnaannot import __version__
 from dnaannot.catalog import find
 from dnaannot.dna.interval import Interval
-from dnaannot.errors import DataError
+from dnaannot.errors import DataError, OutputError
 from dnaannot.evaluate.intervals import parse_region
 from dnaannot.formats.output import atomic_path, check_writable
 from dnaannot.nn.checkpoint import load_gene_model, model_bytes
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.device import choose_compute
+from dnaannot.predict.scorer import Compute
 from dnaannot.training.gene_data import GeneData, Pair, read_gene_data
 from dnaannot.training.genes import (
     GeneObjective,
@@ -84,13 +85,7 @@ class GeneRun:
         Raises:
             DataError: if there is nothing to learn from, or the settings do not fit together.
         """
-        check_writable(self.output)
-        if self.resume and not self.state_path.exists():
-            raise DataError(
-                "no state to resume from.",
-                path=self.state_path,
-                remedy="Begin without --resume.",
-            )
+        self._check()
         torch.manual_seed(self.seed)
         model = self._model()
         data = read_gene_data(
@@ -99,40 +94,67 @@ class GeneRun:
         self._tell(data)
         compute = choose_compute(self.device, threads=self.threads)
         model.to(compute.device)
+        record = _Record(on_step)
+        trainer_of = self._trainers(model, data, compute, record)
+        schedule = self._schedule(trainer_of)
+        record.clear()
+        trainer = trainer_of(schedule)
+        if self.resume:
+            trainer.load_state(self.state_path)
+        history = trainer.run().history or []
+        if record.impossible:
+            self.note(f"{record.impossible:,} windows fitted no path of the grammar")
+        write_report(self.report_folder, self._settings(), history, record.losses, data.reports)
+        self.state_path.unlink(missing_ok=True)
+        return max(history, key=lambda metrics: metrics["score"])
+
+    def _check(self) -> None:
+        """Refuse at once what would fail after hours."""
+        if self.output == "-":
+            raise DataError("a model cannot go to standard output.", remedy="Name a file.")
+        check_writable(self.output)
+        if self.report_folder.is_file():
+            raise OutputError("is a file, not a folder.", path=self.report_folder)
+        if not (self.steps or self.resume or self.time_budget):
+            raise DataError("say how long to train.", remedy="Give --time-budget or --steps.")
+        if self.resume and not self.state_path.exists():
+            raise DataError(
+                "no state to resume from.",
+                path=self.state_path,
+                remedy="Begin without --resume.",
+            )
+
+    def _trainers(
+        self, model: GeneModel, data: GeneData, compute: Compute, record: _Record
+    ) -> Callable[[Schedule], Trainer[GeneModel]]:
+        """A function that makes the trainer of a schedule."""
         objective = self._objective(model, compute.bf16)
         validation = GeneValidation(data.validation, data.references, compute)
-        losses: list[float] = []
+        facts = {
+            "objective": asdict(objective),
+            "data": data.hashes,
+            "model": asdict(model.encoder.config),
+            "regions": [list(self.validation), list(self.exclude)],
+            "shares": self.shares,
+            "min_intron": self.min_intron,
+        }
 
-        def noted(step: int, steps: int, loss: float) -> None:
-            losses.append(loss)
-            on_step(step, steps, loss)
-
-        def trainer_of(schedule: Schedule) -> Trainer:
+        def trainer_of(schedule: Schedule) -> Trainer[GeneModel]:
             return gene_trainer(
                 model,
                 data.train,
                 validation,
                 objective,
                 schedule,
+                on_impossible=record.on_impossible,
                 save_best=lambda metrics: self._save(model, data, metrics),
                 state_path=self.state_path,
                 workers=self.threads if compute.device == "cpu" else 1,
-                on_step=noted,
-                fingerprint={"objective": asdict(objective), "data": data.hashes},
+                on_step=record.on_step,
+                fingerprint=facts,
             )
 
-        schedule = self._schedule(trainer_of)
-        losses.clear()
-        trainer = trainer_of(schedule)
-        if self.resume:
-            trainer.load_state(self.state_path)
-        history = trainer.run().history or []
-        best = max(history, key=lambda metrics: metrics["score"])
-        if trainer.losses_of_step.impossible:  # type: ignore[attr-defined]
-            self.note(f"{trainer.losses_of_step.impossible} windows fitted no path of the grammar")  # type: ignore[attr-defined]
-        write_report(self.report_folder, self._settings(), history, losses, data.reports)
-        self.state_path.unlink(missing_ok=True)
-        return best
+        return trainer_of
 
     def _model(self) -> GeneModel:
         if self.init is None:
@@ -153,8 +175,10 @@ class GeneRun:
                 shares = [float(share) for share in self.shares.split(",")]
             except ValueError:
                 shares = []
-            if len(shares) != len(pairs):
-                raise DataError(f"--shares needs {len(pairs)} numbers, one for each genome.")
+            if len(shares) != len(pairs) or not all(share and share > 0 for share in shares):
+                raise DataError(
+                    f"--shares needs {len(pairs)} positive numbers, one for each genome."
+                )
         return [
             Pair(Path(genome), Path(annotation), share)
             for (genome, annotation), share in zip(pairs, shares, strict=True)
@@ -173,7 +197,7 @@ class GeneRun:
             seed=self.seed,
         )
 
-    def _schedule(self, trainer_of: Callable[[Schedule], Trainer]) -> Schedule:
+    def _schedule(self, trainer_of: Callable[[Schedule], Trainer[GeneModel]]) -> Schedule:
         def schedule(steps: int) -> Schedule:
             return Schedule(
                 steps,
@@ -187,8 +211,7 @@ class GeneRun:
             return schedule(self.steps)
         if self.resume:
             return Schedule(**Trainer.schedule_of(self.state_path))
-        if not self.time_budget:
-            raise DataError("say how long to train.", remedy="Give --time-budget or --steps.")
+        assert self.time_budget is not None
         steps = trainer_of(schedule(_TRIAL_STEPS)).steps_within(self.time_budget, _TRIAL_STEPS)
         self.note(f"{steps:,} steps fit the time budget")
         return schedule(steps)
@@ -226,6 +249,29 @@ class GeneRun:
         for name, skipped in data.skipped.items():
             for reason, lines in skipped.items():
                 self.warn(f"{name}, line {lines[0]}: {reason} ({len(lines)} transcripts skipped)")
+
+
+class _Record:
+    """What a run's steps told."""
+
+    def __init__(self, on_step: OnStep) -> None:
+        self.losses: list[float] = []
+        self.impossible = 0
+        self._on_step = on_step
+
+    def clear(self) -> None:
+        """Forget the steps so far."""
+        self.losses.clear()
+        self.impossible = 0
+
+    def on_step(self, step: int, steps: int, loss: float) -> None:
+        """Take in a step's loss and hand it on."""
+        self.losses.append(loss)
+        self._on_step(step, steps, loss)
+
+    def on_impossible(self, windows: int) -> None:
+        """Take in the number of windows that fit no path."""
+        self.impossible += windows
 
 
 def _regions(texts: Sequence[str]) -> list[Interval]:

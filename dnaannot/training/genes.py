@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from dnaannot.evaluate.intervals import Regions
 from dnaannot.nn.crf import crf_log_likelihood
 from dnaannot.nn.model import GeneModel
 from dnaannot.nn.objectives import label_cross_entropy, label_weights
-from dnaannot.predict.genes import GenePredictor
 from dnaannot.predict.choice import mean_exon_posterior
+from dnaannot.predict.genes import GenePredictor
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
 
@@ -53,25 +54,30 @@ class GeneObjective:
 class GeneLosses:
     """Losses of a step's windows, each computed on its own.
 
-    Attributes:
-        impossible: windows so far whose known labels fit no path; they give no gradient.
-
     Args:
         objective: how windows become a loss.
         sampler: draws windows.
         steps: optimizer steps in all.
+        on_impossible: called with the number of windows whose known labels fit no path; they
+            give no gradient.
     """
 
-    def __init__(self, objective: GeneObjective, sampler: WindowSampler, steps: int) -> None:
+    def __init__(
+        self,
+        objective: GeneObjective,
+        sampler: WindowSampler,
+        steps: int,
+        on_impossible: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.objective, self.sampler, self.steps = objective, sampler, steps
-        self.impossible = 0
+        self.on_impossible = on_impossible
         self._weights = label_weights(objective.site_weight)
 
     def __call__(self, model: GeneModel, step: int) -> list[MicroLoss]:
         batch = self.sampler.batch(step, self.objective.batch)
         uses_crf = step >= self.objective.crf_start * self.steps
         rows = [Batch(*(part[i : i + 1] for part in batch)) for i in range(len(batch.tokens))]
-        return [lambda row=row: self._loss(model, row, uses_crf) for row in rows]
+        return [partial(self._loss, model, row, uses_crf) for row in rows]
 
     def _loss(self, model: GeneModel, row: Batch, uses_crf: bool) -> Tensor:
         device = model.pair_weights.device
@@ -84,7 +90,8 @@ class GeneLosses:
         values, possible = crf_log_likelihood(
             emissions, model.pair_weights, row.words, row.allowed, model.grammar
         )
-        self.impossible += int((~possible).sum())
+        if not bool(possible.all()):
+            self.on_impossible(int((~possible).sum()))
         likelihood_loss = -values.sum() / emissions.shape[1]
         if self.objective.label_share == 0:
             return likelihood_loss
@@ -109,18 +116,24 @@ class GeneValidation:
         compute: Compute,
     ) -> None:
         self.held_out, self.references, self.compute = held_out, references, compute
+        names = [regions[0].sequence.name for regions in held_out]
+        self.names = [
+            name if names.count(name) == 1 else f"{number}:{name}"
+            for number, name in enumerate(names, start=1)
+        ]
 
     def __call__(self, model: GeneModel) -> dict[str, float]:
         predictor = GenePredictor(model, self.compute)
         metrics: dict[str, float] = {}
         scores, found = [], []
-        for regions, reference in zip(self.held_out, self.references, strict=True):
+        for pair, regions, reference in zip(
+            self.names, self.held_out, self.references, strict=True
+        ):
             predicted, expected, counted = _side_by_side(predictor, regions, reference)
             levels = compare(predicted, expected, counted)
             found += predicted
             for name in ("nucleotide", "exon", "gene"):
-                key = f"{regions[0].sequence.name}.{name}_f1"
-                metrics[key] = levels[name].f1
+                metrics[f"{pair}.{name}_f1"] = levels[name].f1
             scores.append(sum(levels[n].f1 for n in ("nucleotide", "exon", "gene")) / 3)
         metrics["confidence"] = mean_exon_posterior(found)
         return {**metrics, "score": sum(scores) / len(scores)}
@@ -153,14 +166,16 @@ def gene_trainer(
     validation: GeneValidation,
     objective: GeneObjective,
     schedule: Schedule,
+    on_impossible: Callable[[int], None] = lambda _: None,
     **settings: Any,
-) -> Trainer:
+) -> Trainer[GeneModel]:
     """A trainer of a gene model.
 
     Args:
         train: regions to draw windows from.
+        on_impossible: as `GeneLosses` takes it.
         settings: of `Trainer`, such as `save_best` and `state_path`.
     """
     sampler = WindowSampler(train, objective.window, objective.genic_share, objective.seed)
-    losses = GeneLosses(objective, sampler, schedule.steps)
+    losses = GeneLosses(objective, sampler, schedule.steps, on_impossible)
     return Trainer(model, losses, validation, schedule=schedule, **settings)

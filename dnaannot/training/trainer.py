@@ -9,14 +9,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from dnaannot.errors import DataError, ModelError
+from dnaannot.formats.output import atomic_path
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ MicroLoss = Callable[[], Tensor]
 """Computes the scalar loss of one part of a step's batch."""
 
 
-class Trainer:
+class Trainer(Generic[Module]):
     """Trains a module by a loss that is a function of the step.
 
     The gradient of each part of a batch is computed by one single-threaded worker and the
@@ -95,9 +98,9 @@ class Trainer:
 
     def __init__(
         self,
-        module: nn.Module,
-        losses_of_step: Callable[[nn.Module, int], Sequence[MicroLoss]],
-        validate: Callable[[nn.Module], dict[str, float]],
+        module: Module,
+        losses_of_step: Callable[[Module, int], Sequence[MicroLoss]],
+        validate: Callable[[Module], dict[str, float]],
         save_best: Callable[[dict[str, float]], None],
         schedule: Schedule,
         state_path: Path | None = None,
@@ -138,7 +141,8 @@ class Trainer:
         """How many steps fit a time budget, by timing a few; the module is left as it was."""
         kept = {name: value.clone() for name, value in self.module.state_dict().items()}
         with ThreadPoolExecutor(self.workers, initializer=_one_thread) as pool:
-            self._step(0, pool)
+            for step in (0, trial_steps - 1):  # what is compiled or allocated once
+                self._step(step, pool)
             began = time.monotonic()
             for step in range(trial_steps):
                 self._step(step, pool)
@@ -195,9 +199,12 @@ class Trainer:
 
     @staticmethod
     def schedule_of(path: Path) -> dict[str, Any]:
-        """The schedule of the run whose state is at `path`."""
-        with safe_open(str(path), framework="pt") as file:
-            return json.loads(file.metadata()["training"])["fingerprint"]["schedule"]
+        """The schedule of the run whose state is at `path`.
+
+        Raises:
+            ModelError: if that is no state.
+        """
+        return _read_state(path)[0]["fingerprint"]["schedule"]
 
     def save_state(self, path: Path) -> None:
         """Write the resume state, whole or not at all."""
@@ -206,20 +213,18 @@ class Trainer:
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
         facts = {"progress": asdict(self.progress), "fingerprint": self.fingerprint}
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_bytes(save(tensors, metadata={"training": json.dumps(facts)}))
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(save(tensors, metadata={"training": json.dumps(facts)}))
 
     def load_state(self, path: Path) -> None:
         """Continue where the state at `path` stands.
 
         Raises:
-            ModelError: if it belongs to a run of other settings or another model.
+            ModelError: if it is no state, or that of a run of other settings or another model.
         """
-        with safe_open(str(path), framework="pt") as file:
-            facts = json.loads(file.metadata()["training"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if facts["fingerprint"] != json.loads(json.dumps(self.fingerprint)):
+        facts, tensors = _read_state(path)
+        mine = json.loads(json.dumps(self.fingerprint))
+        if any(mine.get(key) != value for key, value in facts["fingerprint"].items()):
             raise ModelError(
                 "belongs to a run with other settings or data.",
                 path=path,
@@ -240,6 +245,20 @@ class Trainer:
             if state:
                 self.optimizer.state[parameter] = state
         self.progress = Progress(**facts["progress"])
+
+
+def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Facts and tensors of a resume state."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            facts = json.loads(file.metadata()["training"])
+            return facts, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise ModelError(
+            "is no state of a training run, or is truncated.",
+            path=path,
+            remedy="Begin anew without --resume.",
+        ) from None
 
 
 def _one_thread() -> None:

@@ -223,3 +223,18 @@ def test_no_genes_is_no_error(tmp_path):
 )
 def test_attributes(text, expected):
     assert parse_attributes(text) == expected
+
+
+def test_stretches_of_what_cannot_be_read_are_known(read):
+    found = read(
+        "1 e CDS 5 9 . + 0 ID=orphan\n"
+        "1 e CDS 11 19 . + 0 Parent=a\n1 e CDS 15 30 . + 0 Parent=a\n"
+        "1 e CDS 41 49 . + 0 Parent=b\n2 e CDS 61 69 . + 0 Parent=b\n"
+        "1 e CDS 1 9 . + 0 Parent=good\n"
+    )
+    assert [tuple(stretch)[:3] for stretch in found.unusable] == [
+        ("1", 4, 9),
+        ("1", 10, 30),
+        ("1", 40, 49),
+        ("2", 60, 69),
+    ]

@@ -17,7 +17,10 @@ def list_models() -> None:
     """Name the bundled models, one a line: name, task, species, size."""
     from dnaannot.catalog import bundled
 
-    for entry in bundled():
+    entries = bundled()
+    if not entries:
+        click.echo("this installation holds no bundled model.", err=True)
+    for entry in entries:
         size = entry.path.stat().st_size / 1e6
         trained_on = ", ".join(entry.card.get("species", [])) or "not stated"
         click.echo(f"{entry.name}\t{entry.facts['task']}\t{size:.1f} MB\t{trained_on}")

@@ -62,6 +62,18 @@ def genes(run, folder, tiny_model_file):
     return run_genes
 
 
+@pytest.fixture
+def annotate(genes):
+    """Run it and make sure that it succeeds."""
+
+    def run_genes(*arguments):
+        done = genes(*arguments)
+        assert done.status == 0, done.stderr
+        return done
+
+    return run_genes
+
+
 @pytest.fixture(scope="module")
 def expected(sequences, tiny_model_file, tmp_path_factory):
     """The GFF3 of `sequences`, and the proteins and coding sequences."""
@@ -159,8 +171,8 @@ def test_every_gene_is_valid(sequences, expected, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("gt"), reason="genometools is not installed")
-def test_gff3_is_valid_for_genometools(genes, folder):
-    genes("genome.fa", "-o", "out.gff3")
+def test_gff3_is_valid_for_genometools(annotate, folder):
+    annotate("genome.fa", "-o", "out.gff3")
     done = subprocess.run(["gt", "gff3validator", "out.gff3"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "valid" in done.stdout
@@ -168,8 +180,8 @@ def test_gff3_is_valid_for_genometools(genes, folder):
 
 @pytest.mark.skipif(not shutil.which("gffread"), reason="gffread is not installed")
 @pytest.mark.parametrize("name", ["out.gff3", "out.gtf"])
-def test_proteins_and_cds_are_those_of_gffread(genes, folder, sequences, name):
-    genes("genome.fa", "-o", name, "--proteins", "out.faa", "--cds", "out.fna")
+def test_proteins_and_cds_are_those_of_gffread(annotate, folder, sequences, name):
+    annotate("genome.fa", "-o", name, "--proteins", "out.faa", "--cds", "out.fna")
     subprocess.run(
         ["gffread", "-g", "genome.fa", "-y", "read.faa", "-x", "read.fna", name],
         check=True,
@@ -189,9 +201,9 @@ def test_proteins_and_cds_are_those_of_gffread(genes, folder, sequences, name):
             assert mine[transcript] == theirs[transcript].rstrip(".")
 
 
-def test_gtf_holds_the_same_genes(genes, folder, expected):
-    genes("genome.fa", "-o", "by_name.gtf")
-    genes("genome.fa", "-o", "by_option", "--format", "gtf")
+def test_gtf_holds_the_same_genes(annotate, folder, expected):
+    annotate("genome.fa", "-o", "by_name.gtf")
+    annotate("genome.fa", "-o", "by_option", "--format", "gtf")
     assert (folder / "by_name.gtf").read_bytes() == (folder / "by_option").read_bytes()
     (folder / "out.gff3").write_bytes(expected.gff3)
     gtf, gff3 = (
@@ -204,10 +216,10 @@ def test_gtf_holds_the_same_genes(genes, folder, expected):
 
 
 @pytest.mark.parametrize("name", ["out.gff3.gz", "out.gtf.gz"])
-def test_compressed_output_is_indexed(genes, folder, expected, name):
+def test_compressed_output_is_indexed(annotate, folder, expected, name):
     import pysam
 
-    genes("genome.fa", "-o", name, "--proteins", "out.faa.gz")
+    annotate("genome.fa", "-o", name, "--proteins", "out.faa.gz")
     assert left(folder) == sorted(["genome.fa", name, f"{name}.tbi", "out.faa.gz"])
     if "gff3" in name:
         assert gzip.decompress((folder / name).read_bytes()) == expected.gff3
@@ -218,8 +230,8 @@ def test_compressed_output_is_indexed(genes, folder, expected, name):
     assert all(int(row.split("\t")[4]) > 20_000 for row in rows)
 
 
-def test_genes_below_the_score_are_left_out_and_the_rest_numbered(genes, folder, expected):
-    genes("genome.fa", "-o", "out.gff3", "--min-score", "0.5", "--id-prefix", "DM_")
+def test_genes_below_the_score_are_left_out_and_the_rest_numbered(annotate, folder, expected):
+    annotate("genome.fa", "-o", "out.gff3", "--min-score", "0.5", "--id-prefix", "DM_")
     every = [line.split("\t") for line in expected.gff3.decode().splitlines() if "\tgene\t" in line]
     kept = [row for row in every if float(row[5]) >= 0.5]
     found = [
@@ -234,15 +246,15 @@ def test_genes_below_the_score_are_left_out_and_the_rest_numbered(genes, folder,
     ]
 
 
-def test_gaps_shorter_than_min_gap_are_bases(genes, folder, expected):
-    genes("genome.fa", "-o", "out.gff3", "--min-gap", "301")
+def test_gaps_shorter_than_min_gap_are_bases(genes, annotate, folder, expected):
+    annotate("genome.fa", "-o", "out.gff3", "--min-gap", "301")
     assert (folder / "out.gff3").read_bytes() != expected.gff3
-    genes("genome.fa", "-o", "out.gff3", "--min-gap", "21")
+    annotate("genome.fa", "-o", "out.gff3", "--min-gap", "21")
     assert (folder / "out.gff3").read_bytes() == expected.gff3
     refused(genes("genome.fa", "-o", "out.gff3", "--min-gap", "19"), "--min-gap", "20", status=2)
 
 
-def test_both_strands_mirror(genes, folder, sequences):
+def test_both_strands_mirror(annotate, folder, sequences):
     mirrored = {
         name: decode(reverse_complement(encode(letters.encode())))
         for name, letters in sequences.items()
@@ -250,7 +262,7 @@ def test_both_strands_mirror(genes, folder, sequences):
     (folder / "mirrored.fa").write_text(fasta(mirrored))
     found = []
     for name in ("genome", "mirrored"):
-        genes(f"{name}.fa", "-o", f"{name}.gff3", "--both-strands")
+        annotate(f"{name}.fa", "-o", f"{name}.gff3", "--both-strands")
         found.append([a.transcript for a in read_annotation(f"{name}.gff3").transcripts])
     flip = {"+": "-", "-": "+"}
 
@@ -278,17 +290,17 @@ def test_both_strands_mirror(genes, folder, sequences):
         ("--threads", "2"),
     ],
 )
-def test_scheduling_changes_no_byte(genes, folder, expected, options):
-    genes("genome.fa", "-o", "out.gff3", *options)
+def test_scheduling_changes_no_byte(annotate, folder, expected, options):
+    annotate("genome.fa", "-o", "out.gff3", *options)
     assert (folder / "out.gff3").read_bytes() == expected.gff3
 
 
-def test_scheduling_of_many_tiles_changes_no_byte(genes, folder, monkeypatch):
+def test_scheduling_of_many_tiles_changes_no_byte(annotate, folder, monkeypatch):
     monkeypatch.setattr(scorer, "_LADDER", (128,))
     monkeypatch.setattr(scorer, "_BATCHED_BASES", 1_152)
     found = set()
     for options in ((), ("--window", "8k"), ("--threads", "2"), ("--batch-size", "8")):
-        genes("genome.fa", "-o", "out.gff3", *options)
+        annotate("genome.fa", "-o", "out.gff3", *options)
         found.add((folder / "out.gff3").read_bytes())
     assert len(found) == 1
 
@@ -326,40 +338,40 @@ def test_how_the_genome_is_written_changes_no_byte(genes, folder, sequences, exp
 
 
 @pytest.mark.parametrize("compressed", ["gzip", "bgzip"])
-def test_compressed_genomes(genes, folder, sequences, expected, compressed):
+def test_compressed_genomes(annotate, folder, sequences, expected, compressed):
     import pysam
 
     if compressed == "gzip":
         (folder / "other.fa").write_bytes(gzip.compress(fasta(sequences).encode()))
     else:
         pysam.tabix_compress("genome.fa", "other.fa")
-    genes("other.fa", "-o", "out.gff3")
+    annotate("other.fa", "-o", "out.gff3")
     assert (folder / "out.gff3").read_bytes() == expected.gff3
 
 
-def test_standard_input_and_pipes(genes, folder, sequences, expected, monkeypatch):
+def test_standard_input_and_pipes(annotate, folder, sequences, expected, monkeypatch):
     text = fasta(sequences).encode()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
-    genes("-", "-o", "out.gff3")
+    annotate("-", "-o", "out.gff3")
     assert (folder / "out.gff3").read_bytes() == expected.gff3
     os.mkfifo("pipe.fa")
     writer = threading.Thread(target=lambda: (folder / "pipe.fa").write_bytes(text))
     writer.start()
-    genes("pipe.fa", "-o", "piped.gff3")
+    annotate("pipe.fa", "-o", "piped.gff3")
     writer.join()
     assert (folder / "piped.gff3").read_bytes() == expected.gff3
 
 
-def test_several_genomes_are_annotated_in_one_call(genes, folder, sequences, expected):
+def test_several_genomes_are_annotated_in_one_call(annotate, folder, sequences, expected):
     (folder / "a.fa").write_text(fasta({"chr1": sequences["chr1"]}))
     (folder / "b.fa").write_text(fasta({k: v for k, v in sequences.items() if k != "chr1"}))
-    genes("a.fa", "b.fa", "-o", "out.gff3")
+    annotate("a.fa", "b.fa", "-o", "out.gff3")
     assert (folder / "out.gff3").read_bytes() == expected.gff3
 
 
-def test_order_of_sequences_is_kept_but_changes_no_gene(genes, folder, sequences, expected):
+def test_order_of_sequences_is_kept_but_changes_no_gene(annotate, folder, sequences, expected):
     (folder / "other.fa").write_text(fasta(dict(reversed(sequences.items()))))
-    genes("other.fa", "-o", "out.gff3")
+    annotate("other.fa", "-o", "out.gff3")
     rows = [
         sorted(line.split("\t")[:8] for line in text.splitlines() if "\tCDS\t" in line)
         for text in ((folder / "out.gff3").read_text(), expected.gff3.decode())
@@ -370,9 +382,9 @@ def test_order_of_sequences_is_kept_but_changes_no_gene(genes, folder, sequences
 # --- regions, score tracks, resume ----------------------------------------------------------
 
 
-def test_only_genes_of_regions(genes, folder, expected):
+def test_only_genes_of_regions(annotate, folder, expected):
     (folder / "regions.bed").write_text("c5\t100\t900\nchr1\t30000\t36000\nchr1\t12000\t12100\n")
-    genes("genome.fa", "-o", "out.gff3", "--regions", "regions.bed")
+    annotate("genome.fa", "-o", "out.gff3", "--regions", "regions.bed")
     (folder / "all.gff3").write_bytes(expected.gff3)
     found, every = (
         [a.transcript for a in read_annotation(name).transcripts]
@@ -423,10 +435,10 @@ def test_score_tracks_hold_the_posteriors(genes, folder, sequences, tiny_model, 
             assert np.abs(got - np.where(want < 0.001, 0, want)).max() < 1e-3
 
 
-def test_score_tracks_of_regions(genes, folder):
+def test_score_tracks_of_regions(annotate, folder):
     (folder / "regions.bed").write_text("chr1\t30000\t30500\nc5\t7\t70\n")
-    genes("genome.fa", "-o", "out.gff3", "--scores", "all")
-    genes("genome.fa", "-o", "out.gff3", "--scores", "some", "--regions", "regions.bed")
+    annotate("genome.fa", "-o", "out.gff3", "--scores", "all")
+    annotate("genome.fa", "-o", "out.gff3", "--scores", "some", "--regions", "regions.bed")
     every, some = tracks_of(folder / "all"), tracks_of(folder / "some")
     for name, track in some.items():
         for sequence, start, end in (("chr1", 30_000, 30_500), ("c5", 7, 70)):

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dnaannot import catalog
+from dnaannot.nn.checkpoint import read_facts
+
+
+@pytest.fixture
+def bundle(monkeypatch, tmp_path, tiny_model_file):
+    """Bundle the small model under two names."""
+    folder = tmp_path / "dnaannot"
+    (folder / "models").mkdir(parents=True)
+    for name in ("worm", "bug"):
+        (folder / "models" / f"{name}.safetensors").write_bytes(tiny_model_file.read_bytes())
+    monkeypatch.setattr(catalog, "files", lambda package: folder)
+    return folder / "models"
+
+
+def test_list(run, bundle):
+    done = run("models", "list")
+    assert (done.status, done.stderr) == (0, "")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["bug", "worm"]
+    assert {row[1] for row in rows} == {"genes"}
+    assert {row[3] for row in rows} == {"Nullius generis"}
+
+
+def test_list_of_nothing(run, bundle):
+    for path in bundle.iterdir():
+        path.unlink()
+    done = run("models", "list")
+    assert (done.status, done.stdout) == (0, "")
+    assert "no bundled model" in done.stderr
+
+
+def test_show_by_name_and_by_path(run, bundle, tiny_model_file):
+    by_name, by_path = run("models", "show", "bug"), run("models", "show", tiny_model_file)
+    assert (by_name.status, by_path.status) == (0, 0)
+    for text in (by_name.stdout, by_path.stdout):
+        rows = dict(line.split(maxsplit=1) for line in text.splitlines())
+        assert rows["task"] == "genes"
+        assert rows["species"] == "Nullius generis"
+        assert rows["grammar.min_intron"] == "20"
+        assert rows["encoder.kind"] == "strided"
+    assert str(tiny_model_file) in by_path.stdout
+
+
+def test_show_as_json(run, bundle, tiny_model_file):
+    done = run("models", "show", "worm", "--json")
+    assert json.loads(done.stdout) == read_facts(tiny_model_file)
+
+
+def test_models_that_are_not_there(run, bundle, tmp_path):
+    done = run("models", "show", "wrom")
+    assert done.status == 1
+    assert "no model named 'wrom'" in done.stderr
+    assert "bug, worm" in done.stderr
+    done = run("models", "show", tmp_path / "none.safetensors")
+    assert done.status == 1
+    assert "none.safetensors: no such model file" in done.stderr
+    (tmp_path / "text.safetensors").write_text("nonsense")
+    done = run("models", "show", tmp_path / "text.safetensors")
+    assert done.status == 1
+    assert "text.safetensors" in done.stderr

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dnaannot.errors import DataError, ModelError
+from dnaannot.training.trainer import Schedule, Trainer
+
+SCHEDULE = Schedule(steps=12, learning_rate=0.05, warmup=3, validate_every=4)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def network(seed=1):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 8), nn.GELU(), nn.Linear(8, 1))
+
+
+def losses_of_step(module, step):
+    """A regression whose data follow from the step."""
+    generator = torch.Generator().manual_seed(step)
+    parts = [torch.randn(5, 3, generator=generator) for _ in range(3)]
+    return [lambda x=x: (module(x) - x.sum(1, keepdim=True)).pow(2).mean() for x in parts]
+
+
+def fitness(module):
+    x = torch.linspace(-1, 1, 30).view(10, 3)
+    with torch.no_grad():
+        return {"score": -(module(x) - x.sum(1, keepdim=True)).pow(2).mean().item()}
+
+
+def trainer(module=None, schedule=SCHEDULE, saved=None, **options):
+    saved = [] if saved is None else saved
+    options = {"validate": fitness, "losses_of_step": losses_of_step, **options}
+    return Trainer(
+        network() if module is None else module,
+        save_best=saved.append,
+        schedule=schedule,
+        **options,
+    )
+
+
+def weights(module):
+    return torch.cat([value.flatten() for value in module.state_dict().values()])
+
+
+def test_rate_warms_up_and_decays():
+    rates = [SCHEDULE.rate(step) for step in range(13)]
+    assert rates[:3] == pytest.approx([0.05 / 3, 0.1 / 3, 0.05])
+    assert rates[3] == pytest.approx(0.05)
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[12] == pytest.approx(0.05 * SCHEDULE.final_share)
+
+
+def test_it_learns_and_reports():
+    steps, saved = [], []
+    running = trainer(saved=saved, on_step=lambda *told: steps.append(told))
+    before = fitness(running.module)["score"]
+    history = running.run().history
+    assert [told[:2] for told in steps] == [(step, 12) for step in range(1, 13)]
+    assert [metrics["step"] for metrics in history] == [4, 8, 12]
+    assert history[-1]["score"] > before
+    assert saved == [
+        metrics
+        for number, metrics in enumerate(history)
+        if all(metrics["score"] > earlier["score"] for earlier in history[:number])
+    ]
+
+
+def test_gradients_are_those_of_the_mean_loss():
+    module, clipped = network(), []
+    expected = network()
+    loss = sum(part() for part in losses_of_step(expected, 0)) / 3
+    loss.backward()
+    running = trainer(module, Schedule(steps=1, warmup=0, clip=1e9))
+    running.optimizer.step = lambda: clipped.append([p.grad.clone() for p in module.parameters()])
+    running.run()
+    for gradient, parameter in zip(clipped[0], expected.parameters(), strict=True):
+        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_no_bit(workers):
+    one, other = trainer(), trainer(workers=workers)
+    one.run()
+    other.run()
+    assert torch.equal(weights(one.module), weights(other.module))
+
+
+@pytest.mark.parametrize("interrupted_after", [1, 4, 5, 11])
+def test_a_resumed_run_is_an_undisturbed_one(tmp_path, interrupted_after):
+    undisturbed, path = trainer(), tmp_path / "state"
+    undisturbed.run()
+
+    def stop(step, steps, loss):
+        if step == interrupted_after:
+            raise Interrupted
+
+    schedule = Schedule(**{**vars(SCHEDULE), "save_seconds": 0.0})
+    saved = []
+    first = trainer(schedule=schedule, saved=saved, state_path=path, on_step=stop)
+    with pytest.raises(Interrupted):
+        first.run()
+    second = trainer(network(7), schedule, saved, state_path=path)
+    if interrupted_after > 1:
+        second.load_state(path)
+        assert second.progress.step == interrupted_after - 1
+    else:
+        assert not path.exists()
+        second = trainer(schedule=schedule, saved=saved, state_path=path)
+    progress = second.run()
+    assert torch.equal(weights(second.module), weights(undisturbed.module))
+    assert progress.history == undisturbed.progress.history
+    assert Trainer.schedule_of(path) == vars(schedule)
+
+
+def test_it_stops_early_without_gain():
+    scores = iter([1.0, 3.0, 2.0, 2.0, 9.0])
+    schedule = Schedule(steps=50, warmup=0, validate_every=2, patience=2)
+    running = trainer(schedule=schedule, validate=lambda _: {"score": next(scores)})
+    progress = running.run()
+    assert (progress.step, progress.best, progress.stale) == (8, 3.0, 2)
+
+
+def test_states_of_other_runs_are_refused(tmp_path):
+    path = tmp_path / "state"
+    running = trainer(state_path=path, fingerprint={"data": "a"})
+    running.run()
+    trainer(fingerprint={"data": "a", "more": 1}).load_state(path)
+    for other in (
+        trainer(fingerprint={"data": "b"}),
+        trainer(),
+        trainer(schedule=Schedule(steps=13), fingerprint={"data": "a"}),
+    ):
+        with pytest.raises(ModelError, match="other settings"):
+            other.load_state(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 9, None])
+def test_what_is_no_state_is_refused(tmp_path, content):
+    path = tmp_path / "state"
+    if content is None:
+        trainer(state_path=path).run()
+        content = path.read_bytes()[:-50]
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="no state of a training run"):
+        trainer().load_state(path)
+    with pytest.raises(ModelError, match="no state of a training run"):
+        Trainer.schedule_of(path)
+
+
+def test_a_loss_that_is_no_number_ends_the_run():
+    def broken(module, step):
+        return [lambda: module[0].weight.sum() * (math.nan if step == 2 else 1.0)]
+
+    with pytest.raises(DataError, match="step 3 is not a number"):
+        trainer(losses_of_step=broken).run()
+
+
+def test_timing_leaves_the_module_as_it_was():
+    running = trainer()
+    before = weights(running.module).clone()
+    assert running.steps_within(0.5, 3) > 1
+    assert torch.equal(weights(running.module), before)
+    assert running.progress.step == 0
+
+
+def test_weight_decay_spares_biases():
+    running = trainer()
+    decayed, plain = running.optimizer.param_groups
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in plain["params"])
+    assert plain["weight_decay"] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 A, C, G, T, N, GAP = range(6)
+_CHUNK = 1 << 20
 
 _CODE_OF_BYTE = np.full(256, N, np.uint8)
 for _code, _letters in enumerate(("Aa", "Cc", "Gg", "TtUu")):
@@ -46,14 +47,34 @@ def translate(codes: np.ndarray) -> str:
 
 def runs(mask: np.ndarray) -> np.ndarray:
     """Half-open intervals (R, 2) int64 of the runs of True in mask (L,)."""
-    steps = np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))
+    edge = np.zeros(1, np.int8)
+    steps = np.diff(np.concatenate((edge, mask.view(np.int8), edge)))
     return np.stack((np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)), axis=1)
 
 
+def long_runs(mask: np.ndarray, least: int) -> np.ndarray:
+    """The `runs` (R, 2) of at least `least` True in mask (L,), found in little memory."""
+    found: list[list[int]] = []
+    for at in range(0, len(mask), _CHUNK):
+        chunk = runs(mask[at : at + _CHUNK]) + at
+        if len(chunk) and found and found[-1][1] == chunk[0, 0]:
+            found[-1][1] = int(chunk[0, 1])
+            chunk = chunk[1:]
+        elif found and found[-1][1] - found[-1][0] < least:
+            found.pop()
+        is_kept = chunk[:, 1] - chunk[:, 0] >= least
+        is_kept |= chunk[:, 1] == at + _CHUNK
+        found += chunk[is_kept].tolist()
+    kept = [run for run in found if run[1] - run[0] >= least]
+    return np.array(kept, np.int64).reshape(-1, 2)
+
+
 def mark_gaps(codes: np.ndarray, min_gap: int) -> np.ndarray:
-    """Copy of codes (L,) in which runs of at least `min_gap` N are GAP."""
+    """Codes (L,) in which runs of at least `min_gap` N are GAP; a copy where there are any."""
+    gaps = long_runs(codes == N, min_gap)
+    if not len(gaps):
+        return codes
     marked = codes.copy()
-    for start, end in runs(codes == N):
-        if end - start >= min_gap:
-            marked[start:end] = GAP
+    for start, end in gaps:
+        marked[start:end] = GAP
     return marked

@@ -138,7 +138,9 @@ class GenePredictor:
             low = max(0, start - _RULE_REACH)
             words = position_words(codes[low : end + _RULE_REACH])[start - low : end - low]
             gap = codes[start:end] == GAP
-            if gap.any():
+            if gap.all():  # the path may stay open all through a gap: its blocks are kept small
+                emissions = np.broadcast_to(self._gap_emissions, emissions.shape)
+            elif gap.any():
                 emissions = np.where(gap[:, None], self._gap_emissions, emissions)
             yield Block(start, words, emissions, none)
 

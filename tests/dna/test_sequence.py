@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnaannot.dna import sequence
 from dnaannot.dna.sequence import (
     GAP,
     N,
     decode,
     encode,
+    long_runs,
     mark_gaps,
     reverse_complement,
     runs,
@@ -77,6 +79,14 @@ def test_runs(mask):
             expected.append([position, position + length])
         position += length
     assert runs(np.array(mask, bool)).tolist() == expected
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(1, 9), st.integers(1, 7))
+def test_long_runs_wherever_they_are_cut(mask, least, chunk):
+    expected = [run for run in runs(np.array(mask, bool)).tolist() if run[1] - run[0] >= least]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sequence, "_CHUNK", chunk)
+        assert long_runs(np.array(mask, bool), least).tolist() == expected
 
 
 @given(st.text("AN", max_size=40), st.integers(1, 6))

@@ -203,3 +203,15 @@ def test_a_gap_costs_nothing():
         label = grammar.labels.index(pair[0])
         assert scores[label] + weights[grammar.pairs.index(pair)] == 0
     assert np.array_equal(scores[MIRRORED_LABEL], scores)
+
+
+def test_blocks_inside_a_gap_hold_no_scores_of_their_own(tiny_model, fly_codes, monkeypatch):
+    monkeypatch.setattr(genes, "BLOCK", 512)
+    codes = fly_codes[:8_000].copy()
+    codes[1_000:6_000] = 5
+    predictor = GenePredictor(tiny_model, Compute())
+    chunks = iter([np.zeros((len(codes), 17), np.float32)])
+    shared = [block.emissions.strides[0] == 0 for block in predictor._blocks(codes, chunks)]
+    assert shared == [2 <= number < 11 for number in range(16)]
+    codes[1_000:6_000] = N
+    assert len(predict(tiny_model, codes)) > 3

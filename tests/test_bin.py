@@ -70,8 +70,7 @@ def test_real_transcripts_come_back_from_their_labels(test_data, tmp_path):
         env={**os.environ, "PYTHONPATH": str(BIN.parent)},
     )
     assert done.returncode == 0, done.stderr
-    outcomes = dict(
-        reversed(line.split(maxsplit=1)) for line in done.stdout.partition("all:")[2].splitlines()[1:]
-    )
+    lines = done.stdout.partition("all:")[2].splitlines()[1:]
+    outcomes = dict(reversed(line.split(maxsplit=1)) for line in lines)
     assert "IS LOST" not in outcomes
     assert int(outcomes["comes back"].replace(",", "")) > 100

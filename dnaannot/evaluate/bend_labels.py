@@ -98,7 +98,7 @@ def _with_stop_codon(
 ) -> Transcript:
     first, last = exons[0][0], exons[-1][1]
     low, high = (last, last + 3) if strand is Strand.PLUS else (first - 3, first)
-    has_stop = 0 <= low and high <= len(labels) and bool((labels[low:high] == OTHER).all())
+    has_stop = low >= 0 and high <= len(labels) and bool((labels[low:high] == OTHER).all())
     if has_stop:
         exons[0] = (min(low, first), exons[0][1])
         exons[-1] = (exons[-1][0], max(high, last))

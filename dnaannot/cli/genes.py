@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dnaannot.catalog import Entry
     from dnaannot.dna.transcript import Transcript
-    from dnaannot.formats.gff import Dialect
+    from dnaannot.formats.gff_attributes import Dialect
     from dnaannot.formats.journal import Journal
     from dnaannot.formats.score_tracks import ScoreTracks
     from dnaannot.predict.genes import GenePredictor, Genes, OnBases

@@ -12,7 +12,7 @@ import numpy as np
 from dnaannot.dna.transcript import Transcript
 from dnaannot.formats.fasta import write_cds, write_protein
 from dnaannot.formats.gene_writer import GeneWriter
-from dnaannot.formats.gff import Dialect
+from dnaannot.formats.gff_attributes import Dialect
 from dnaannot.formats.output import atomic_output
 
 WriteRecord = Callable[[IO[str], Transcript, np.ndarray], None]

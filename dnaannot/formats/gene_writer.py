@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import IO
 
 from dnaannot.dna.transcript import Strand, Transcript
-from dnaannot.formats.gff import Dialect, Row, cut_attributes, format_name, format_row
+from dnaannot.formats.gff import Row, cut_attributes, format_name, format_row
+from dnaannot.formats.gff_attributes import Dialect
 
 
 class GeneWriter:

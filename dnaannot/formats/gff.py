@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from dnaannot.dna.interval import Interval
 from dnaannot.dna.transcript import Exon, Strand, Transcript, with_phases
 from dnaannot.errors import InputFormatError
+from dnaannot.formats.gff_attributes import (
+    Attributes,
+    Dialect,
+    format_attributes,
+    parse_attributes,
+)
 from dnaannot.formats.source import display_name, read_lines
-
-Dialect = Literal["gff3", "gtf"]
 
 NO_PARENT = "CDS without a transcript"
 OVERLAP = "CDS that overlap within a transcript"
@@ -38,9 +42,6 @@ _NEVER_PARENTS = re.compile(
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
 _ID = re.compile(r"(?:^|;)\s*ID=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')
-_GTF_ATTRIBUTE = re.compile(r'([^\s;"=]+)\s+(?:"([^"]*)"|([^\s;"]+))')
-_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%;=&,")}
-_GTF_ESCAPES = {**dict.fromkeys((*range(32), 127), " "), ord('"'): "'"}
 _NAME_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%")}
 
 
@@ -215,26 +216,6 @@ def _parents(text: str) -> list[str]:
     return [found[1].strip()] if found else []
 
 
-def parse_attributes(text: str) -> dict[str, str]:
-    """Attributes of column 9 in GFF3 or GTF, or {'ID': text} where it is a bare identifier."""
-    text = text.strip()
-    if _is_gtf(text):
-        return {key: quoted or bare for key, quoted, bare in _GTF_ATTRIBUTE.findall(text)}
-    if "=" not in text:
-        return {"ID": text} if text and text != "." and " " not in text else {}
-    pairs = (item.split("=", 1) for item in text.split(";") if "=" in item)
-    attributes = {key.strip(): value.strip() for key, value in pairs}
-    if "%" not in text:
-        return attributes
-    return {unquote(key): unquote(value) for key, value in attributes.items()}
-
-
-def _is_gtf(text: str) -> bool:
-    """Whether `text` begins with a key, a blank and a value rather than with key=value."""
-    blank, equals = text.find(" "), text.find("=")
-    return blank > 0 and (equals < 0 or blank < equals) and ";" not in text[:blank]
-
-
 def _transcripts_of(
     parent: str, draft: _Draft, feature: _Feature | None
 ) -> Iterator[tuple[str, _Draft]]:
@@ -343,9 +324,6 @@ def _with_stop(exons: list[Exon], start: int, end: int, strand: Strand) -> list[
 
 # --- rows out -------------------------------------------------------------------------------
 
-Attributes = Mapping[str, str | tuple[str, ...]]
-"""Values by key; a tuple is several values, joined by commas in GFF3."""
-
 
 class Row(NamedTuple):
     """One feature line, 0-based and half-open; the score is NaN and the phase '.' if unknown."""
@@ -361,10 +339,10 @@ class Row(NamedTuple):
 def format_row(dialect: Dialect, sequence: str, strand: Strand, row: Row) -> str:
     """The line of `row`; GFF3 is 1-based, inclusive."""
     score = "." if math.isnan(row.score) else f"{row.score:.4f}"
-    encode = _gff3_attributes if dialect == "gff3" else _gtf_attributes
+    attributes = format_attributes(dialect, row.attributes)
     return (
         f"{format_name(sequence)}\tdnaannot\t{row.type}\t{row.start + 1}\t{row.end}\t{score}\t"
-        f"{strand.value}\t{row.phase}\t{encode(row.attributes)}\n"
+        f"{strand.value}\t{row.phase}\t{attributes}\n"
     )
 
 
@@ -387,21 +365,3 @@ def cut_attributes(
     if high:
         attributes["end_range"] = (str(end), ".")
     return attributes
-
-
-def _gff3_attributes(attributes: Attributes) -> str:
-    return ";".join(
-        f"{key.translate(_ESCAPES)}={','.join(part.translate(_ESCAPES) for part in _values(value))}"
-        for key, value in attributes.items()
-    )
-
-
-def _gtf_attributes(attributes: Attributes) -> str:
-    return " ".join(
-        f'{key} "{",".join(_values(value)).translate(_GTF_ESCAPES)}";'
-        for key, value in attributes.items()
-    )
-
-
-def _values(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,13 +32,19 @@ from dnaannot.dna.forward_backward_logs import (
 )
 from dnaannot.dna.forward_backward_tables import (
     ALL_LABELS,
-    Model,
     Steps,
     build_model,
     list_steps,
     shifted_scores,
 )
 from dnaannot.dna.grammar import Grammar
+from dnaannot.dna.posterior_path import (
+    at_donor,
+    at_landing,
+    intron_ends,
+    joining_states,
+    step_tables,
+)
 
 BURN_IN = 16_384
 """Bases after a block from which its backward pass begins."""
@@ -47,18 +53,24 @@ BURN_IN = 16_384
 class BlockPosterior(NamedTuple):
     """Posteriors of a block of n bases.
 
-    The decoded path from base a to base b, of this block or an earlier one, has the posterior
+    The decoded path from base a to base b, of this block or a later one, has the posterior
     probability exp(enter[a] + leave[b]).
+
+    Where an intron ends at base a, exp(join[a] + leave[b]) is that of all paths with the labels
+    of the decoded one from a to b, whatever codon the intron interrupted: they meet where that
+    codon ends, so the exon needs two bases at least.
 
     Attributes:
         labels: (n, K) float32 posteriors of the labels, None unless asked for.
         enter: (n,) float64.
         leave: (n,) float64.
+        join: (n,) float64, as `enter` where no intron ends.
     """
 
     labels: np.ndarray | None
     enter: np.ndarray
     leave: np.ndarray
+    join: np.ndarray
 
 
 def posteriors(
@@ -161,7 +173,8 @@ class _Passes:
         self._model = build_model(grammar, weights)
         self._begin, self._begin_rule = begin, grammar.begin_rule
         self._burn_in, self._labels = burn_in, labels
-        self._step_score, self._is_jump = _step_tables(self._model)
+        self._step_score, self._is_jump = step_tables(self._model)
+        self._ends_intron = intron_ends(self._model)
 
     def is_burnt_in(self) -> bool:
         """Whether the first stretch of the queue has its burn-in after it."""
@@ -264,10 +277,8 @@ class _Passes:
             end = np.ones(len(self._begin), bool)
         return _Reach(stretches, stop, end)
 
-    def _scaled(
-        self, reach: _Reach, labels: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """`enter` and `leave`, None where the passes lost mass; fills `labels` if an array."""
+    def _scaled(self, reach: _Reach, labels: np.ndarray | None) -> tuple[np.ndarray, ...] | None:
+        """`enter`, `leave`, `join`; None where the passes lost mass. Fills `labels` if an array."""
         target, last = reach.stretches[0], reach.stretches[-1]
         total, back = start_return(
             reach.stop - 1, last.position - last.first, self._model, last.lattice, reach.end, None
@@ -293,13 +304,34 @@ class _Passes:
             following.insert(0, leave)
             skips.insert(0, stretch.skipped[first:stop])
         with np.errstate(divide="ignore"):
-            enter = np.log(target.lattice.alpha[np.arange(target.rows), target.states])
-        enter += target.scale - target.score
-        leave = _at_landing(np.concatenate(following), np.concatenate(skips))
-        return _at_donor(enter, target.skipped)[target.first :], leave[: target.bases]
+            mass = np.log(self._entering(reach, target.lattice.alpha, np.sum))
+        enter, join = at_donor(mass + target.scale - target.score, target.skipped)
+        leave = at_landing(np.concatenate(following), np.concatenate(skips))
+        return enter[target.first :], leave[: target.bases], join[target.first :]
 
-    def _logarithmic(self, reach: _Reach, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`enter` and `leave`; fills `labels`; the forward passes are done again."""
+    def _entering(
+        self, reach: _Reach, alpha: np.ndarray, total: Callable[[np.ndarray], float]
+    ) -> np.ndarray:
+        """(2, R) mass that the first stretch's decoded states, and all that join them, hold.
+
+        Args:
+            alpha: (R, S) forward mass.
+            total: adds up masses.
+        """
+        target = reach.stretches[0]
+        first = target.first
+        enter = alpha[np.arange(target.rows), target.states]
+        join = enter.copy()
+        words = np.concatenate([stretch.words for stretch in reach.stretches])
+        states = np.concatenate([stretch.states[stretch.first :] for stretch in reach.stretches])
+        for at in np.flatnonzero(self._ends_intron[target.states[first:]]):
+            near = slice(at, at + 3)
+            others = joining_states(self._model, words[near], states[near])
+            join[first + at] = total(alpha[first + at, others])
+        return np.stack((enter, join))
+
+    def _logarithmic(self, reach: _Reach, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+        """`enter`, `leave`, `join`; fills `labels`; the forward passes are done again."""
         model, target = self._model, reach.stretches[0]
         first = target.first
         length = sum(stretch.bases for stretch in reach.stretches)
@@ -333,12 +365,11 @@ class _Passes:
         labels[:] = marginals[: target.bases]
         start = target.scale[first - 1] if first else 0.0
         leave = np.append(on_path, 0.0) + np.append(score, score[-1]) - total - start
-        enter = logs.alpha[np.arange(target.rows), target.states] + start - target.score
+        mass = self._entering(reach, logs.alpha, np.logaddexp.reduce)
+        enter, join = at_donor(mass + start - target.score, target.skipped)
         self._repeat_forward(logs)
-        return (
-            _at_donor(enter, target.skipped)[first:],
-            _at_landing(leave, np.append(skipped, False))[: target.bases],
-        )
+        leave = at_landing(leave, np.append(skipped, False))
+        return enter[first:], leave[: target.bases], join[first:]
 
     def _repeat_forward(self, logs: LogLattice) -> None:
         """Forward passes of the queue, after `logs` of its first stretch."""
@@ -351,24 +382,3 @@ class _Passes:
         for stretch in list(self.queue)[1:]:
             self._pass_forward(before, stretch)
             before = stretch
-
-
-def _step_tables(model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """(S, S) score of each step between states, 0 if it has none, and whether it is a jump."""
-    n_states = len(model.label_of_state)
-    scores, is_jump = np.zeros((n_states, n_states)), np.zeros((n_states, n_states), bool)
-    scores[model.source, model.target] = model.weight
-    scores[model.jump_source, model.jump_target] = model.jump_weight
-    is_jump[model.jump_source, model.jump_target] = True
-    return scores, is_jump
-
-
-def _at_donor(values: np.ndarray, skipped: np.ndarray) -> np.ndarray:
-    """Values (R,) where those inside a jump are that of its donor."""
-    return values[np.maximum.accumulate(np.where(skipped, 0, np.arange(len(values))))]
-
-
-def _at_landing(values: np.ndarray, skipped: np.ndarray) -> np.ndarray:
-    """Values (R,) where those inside a jump are that of the base where it lands."""
-    rows = np.where(skipped, len(values) - 1, np.arange(len(values)))
-    return values[np.minimum.accumulate(rows[::-1])[::-1]]

@@ -167,14 +167,14 @@ class GenePredictor:
                 yield block.words, block.emissions, block.states
 
         wants_labels = on_labels is not None
-        for labels, enter, leave in posteriors(
+        for labels, _, leave, join in posteriors(
             self.grammar, self.weights, fed(), labels=wants_labels
         ):
             start, states = waiting.popleft()
             if on_labels is not None and labels is not None:
                 on_labels(name, start, labels)
             self.on_bases(len(states))
-            yield states, _Piece(start, enter, leave)
+            yield states, _Piece(start, join, leave)
 
 
 def least_gap(grammar: Grammar) -> int:
@@ -211,7 +211,7 @@ class _Piece(NamedTuple):
     """Posteriors of the decoded path in one block; see `BlockPosterior`."""
 
     start: int
-    enter: np.ndarray
+    join: np.ndarray
     leave: np.ndarray
 
 
@@ -234,14 +234,15 @@ class _ScoredPath:
     def scored(self, transcript: Transcript, length: int) -> Transcript:
         """The transcript with posterior probabilities of its exons and of itself.
 
-        An exon's probability is that of the path through it and the base to each side, a
-        gene's that of the path from the base before it to the base after it.
+        An exon's probability is that of its labels and those of the base to each side, whatever
+        the rest of the gene; a gene's that of all labels from the base before it to the base
+        after it.
         """
 
         def probability(start: int, end: int) -> float:
             piece, first = self._find(max(0, start - 1))
             other, last = self._find(min(length - 1, end))
-            return math.exp(min(0.0, float(piece.enter[first] + other.leave[last])))
+            return math.exp(min(0.0, float(piece.join[first] + other.leave[last])))
 
         exons = tuple(
             Exon(e.start, e.end, e.phase, probability(e.start, e.end)) for e in transcript.exons
@@ -258,6 +259,6 @@ class _ScoredPath:
     def _find(self, position: int) -> tuple[_Piece, int]:
         """The piece that holds a position, and the row there."""
         for piece in self._pieces:
-            if piece.start <= position < piece.start + len(piece.enter):
+            if piece.start <= position < piece.start + len(piece.join):
                 return piece, position - piece.start
         raise IndexError(position)

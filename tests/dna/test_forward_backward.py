@@ -306,3 +306,38 @@ def test_posteriors_of_segments_equal_enumeration(bases, block):
                 alike = (every[:, a : b + 1] == every[path, a : b + 1]).all(axis=1)
                 expected = shares[alike].sum()
                 assert math.exp(enter[a] + leave[b]) == pytest.approx(expected, rel=1e-6)
+
+
+# two introns that end at one base: after T and A on +, and on - left to right after T and G
+INTERRUPTED = [(b"AGTTGTNAG" + exon, exon in (b"CC", b"AC")) for exon in (b"CC", b"AC", b"AA")]
+INTERRUPTED += [(reverse_complement(encode(b"CCGTNAGAAGC")), True)]
+
+
+@pytest.mark.parametrize(("bases", "several"), INTERRUPTED)
+@pytest.mark.parametrize("block", [4, 100])
+def test_posteriors_of_exons_sum_over_interrupted_codons(bases, several, block):
+    grammar = gene_grammar(4)
+    words = position_words(encode(bases) if isinstance(bases, bytes) else bases)
+    weights, emissions = random_scores(grammar, len(words), seed=4, spread=0.5)
+    paths = enumerate_paths(grammar, words, grammar.begins, grammar.ends)
+    labels, scores = score_paths(grammar, paths, weights.astype(float), emissions.astype(float))
+    shares = np.exp(scores) / np.exp(scores).sum()
+    every, labels = np.array([states for states, _ in paths]), np.array(labels)
+    ends = [LABEL_INDEX["acceptor+"], LABEL_INDEX["donor-"]]
+    summed = 0
+    for path in np.flatnonzero(np.isin(labels[:, :-2], ends).any(axis=1)):
+        states = every[path] % len(grammar.states)
+        cuts = range(0, len(words), block)
+        blocks = [tuple(a[i : i + block] for a in (words, emissions, states)) for i in cuts]
+        found = list(posteriors(grammar, weights, blocks, burn_in=100))
+        enter, leave, join = (np.concatenate(part) for part in list(zip(*found, strict=True))[1:])
+        for a in range(len(words)):
+            if labels[path, a] not in ends:
+                assert join[a] == enter[a]
+                continue
+            for b in range(a + 2, len(words)):
+                alike = (labels[:, a : b + 1] == labels[path, a : b + 1]).all(axis=1)
+                alike &= every[:, a + 2] == every[path, a + 2]
+                assert math.exp(join[a] + leave[b]) == pytest.approx(shares[alike].sum(), rel=1e-6)
+            summed += join[a] > enter[a] + 1e-6
+    assert bool(summed) == several

@@ -17,8 +17,9 @@ def in_blocks(size, *arrays):
 
 
 def joined(found):
-    labels, enter, leave = zip(*found, strict=True)
-    return [None if parts[0] is None else np.concatenate(parts) for parts in (labels, enter, leave)]
+    return [
+        None if parts[0] is None else np.concatenate(parts) for parts in zip(*found, strict=True)
+    ]
 
 
 def a_long_one(length=3000, seed=3, spread=2.0):
@@ -54,10 +55,10 @@ def test_blocks_equal_whole():
 
 def test_burn_in_is_forgotten():
     grammar, weights, *arrays = a_long_one(length=6000)
-    _, enter, leave = joined(posteriors(grammar, weights, [tuple(arrays)]))
+    _, enter, leave, _ = joined(posteriors(grammar, weights, [tuple(arrays)]))
     errors = []
     for burn_in in (20, 200, 2000):
-        _, cut_enter, cut_leave = joined(
+        _, cut_enter, cut_leave, _ = joined(
             posteriors(grammar, weights, in_blocks(500, *arrays), burn_in=burn_in)
         )
         np.testing.assert_allclose(cut_enter, enter, atol=1e-8)

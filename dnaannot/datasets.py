@@ -22,7 +22,13 @@ from dnaannot.dna.grammar import (
     reverse_complement_labels,
 )
 from dnaannot.dna.sequence import GAP, A, C, G, N, T, reverse_complement
-from dnaannot.dna.transcript import Strand, Transcript, with_phases, write_labels
+from dnaannot.dna.transcript import (
+    Strand,
+    Transcript,
+    representative,
+    with_phases,
+    write_labels,
+)
 
 ANY_LABEL = np.uint32((1 << len(LABELS)) - 1)
 SPLIT_MARGIN = 10_000
@@ -102,13 +108,6 @@ def refusal(transcript: Transcript, codes: np.ndarray, grammar: Grammar) -> str 
     return None
 
 
-def representative(transcripts: Sequence[Transcript], preferred: Iterable[str] = ()) -> Transcript:
-    """The transcript that stands for a gene: a preferred one, else that with the longest CDS."""
-    names = set(preferred)
-    candidates = [t for t in transcripts if t.name in names] or list(transcripts)
-    return max(candidates, key=lambda t: sum(e.end - e.start for e in t.exons))
-
-
 def label_sequence(
     name: str,
     codes: np.ndarray,
@@ -120,8 +119,8 @@ def label_sequence(
 ) -> LabelledSequence:
     """Labels of one sequence from its annotated coding transcripts.
 
-    One transcript represents each gene: among those that the grammar can spell, a preferred
-    one or else the one with the longest CDS. Left out of the loss (`UNKNOWN`) are the spans of
+    One transcript represents each gene: the `representative` among those that the grammar can
+    spell. Left out of the loss (`UNKNOWN`) are the spans of
     genes with no such transcript, bases that another transcript of the gene labels otherwise,
     and bases where the spans of two representatives overlap. Phases are counted anew, as the
     start codon tells them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
@@ -102,6 +102,26 @@ class Transcript:
         """Codes of its coding sequence, 5' to 3', from the codes (L,) of its whole sequence."""
         spliced = np.concatenate([codes[exon.start : exon.end] for exon in self.exons])
         return reverse_complement(spliced) if self.strand is Strand.MINUS else spliced
+
+
+def exon_bounds(transcript: Transcript) -> tuple[tuple[int, int], ...]:
+    """Half-open coding exons, ascending."""
+    return tuple((exon.start, exon.end) for exon in transcript.exons)
+
+
+def representative(gene: Iterable[Transcript], marked: Collection[str] = ()) -> Transcript:
+    """The transcript that stands for a gene.
+
+    A transcript whose name is in `marked` goes first, then complete ones (start and stop, a
+    whole number of codons), then the longest CDS, then the leftmost.
+    """
+
+    def rank(transcript: Transcript) -> tuple[bool, bool, int, tuple[tuple[int, int], ...]]:
+        length = sum(exon.end - exon.start for exon in transcript.exons)
+        complete = not transcript.is_partial and length % 3 == 0
+        return transcript.name not in marked, not complete, -length, exon_bounds(transcript)
+
+    return min(gene, key=rank)
 
 
 def with_phases(

@@ -10,6 +10,7 @@ import numpy as np
 from dnaannot.dna.sequence import runs
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
 from dnaannot.errors import DataError
+from dnaannot.evaluate.gene_sets import by_sequence
 from dnaannot.evaluate.intervals import Regions
 
 CDS, DONOR, INTRON, ACCEPTOR = range(4)
@@ -123,7 +124,7 @@ def confusion(
     Raises:
         DataError: a transcript lies beyond its sequence or on one that `lengths` lacks.
     """
-    ours, theirs = _by_sequence(predicted), _by_sequence(reference)
+    ours, theirs = by_sequence(predicted), by_sequence(reference)
     for sequence in (ours.keys() | theirs.keys()) - lengths.keys():
         raise DataError(
             f"genes lie on '{sequence}', which the genome does not hold.",
@@ -141,13 +142,6 @@ def confusion(
             rows = bend_labels(theirs.get(sequence, ()), length)
             counts += _count(rows, columns, spans)
     return counts
-
-
-def _by_sequence(transcripts: Iterable[Transcript]) -> dict[str, list[Transcript]]:
-    groups: dict[str, list[Transcript]] = {}
-    for each in transcripts:
-        groups.setdefault(each.sequence, []).append(each)
-    return groups
 
 
 def _count(rows: np.ndarray, columns: np.ndarray, spans: np.ndarray) -> np.ndarray:

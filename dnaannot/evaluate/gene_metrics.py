@@ -26,8 +26,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from dnaannot.dna.transcript import Strand, Transcript
-from dnaannot.evaluate.gene_sets import exon_bounds, representative, whole_genes
+from dnaannot.dna.transcript import Strand, Transcript, exon_bounds, representative
+from dnaannot.evaluate.gene_sets import whole_genes
 from dnaannot.evaluate.intervals import Regions, bases, shared_bases, union
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dnaannot.dna.sequence import translate
-from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.dna.transcript import Strand, Transcript, exon_bounds, representative
 from dnaannot.evaluate.intervals import Regions
 
 GeneKey = tuple[str, Strand, str]
@@ -21,9 +21,12 @@ def gene_key(transcript: Transcript) -> GeneKey:
     return transcript.sequence, transcript.strand, transcript.gene or own_name
 
 
-def exon_bounds(transcript: Transcript) -> tuple[tuple[int, int], ...]:
-    """Half-open coding exons, ascending."""
-    return tuple((exon.start, exon.end) for exon in transcript.exons)
+def by_sequence(transcripts: Iterable[Transcript]) -> dict[str, list[Transcript]]:
+    """Transcripts by the sequence that they lie on."""
+    groups: dict[str, list[Transcript]] = defaultdict(list)
+    for each in transcripts:
+        groups[each.sequence].append(each)
+    return dict(groups)
 
 
 def genes_of(transcripts: Iterable[Transcript]) -> dict[GeneKey, list[Transcript]]:
@@ -46,21 +49,6 @@ def whole_genes(
         for key, group in genes.items()
         if regions.hold(key[0], min(t.start for t in group), max(t.end for t in group))
     }
-
-
-def representative(gene: Sequence[Transcript], marked: Collection[str] = ()) -> Transcript:
-    """The transcript that stands for a gene.
-
-    A transcript whose name is in `marked` goes first, then complete ones (start and stop, a
-    whole number of codons), then the longest CDS, then the leftmost.
-    """
-
-    def rank(transcript: Transcript) -> tuple[bool, bool, int, tuple[tuple[int, int], ...]]:
-        length = sum(exon.end - exon.start for exon in transcript.exons)
-        complete = not transcript.is_partial and length % 3 == 0
-        return transcript.name not in marked, not complete, -length, exon_bounds(transcript)
-
-    return min(gene, key=rank)
 
 
 def representatives(

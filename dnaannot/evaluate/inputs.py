@@ -12,6 +12,7 @@ import numpy as np
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.evaluate.gene_sets import (
+    by_sequence,
     ends_with_stop,
     starts_with_atg,
     with_stop,
@@ -186,19 +187,19 @@ def _read_ends(
     """Lengths of the genome's sequences; the transcripts in `sides` get the ends they have."""
     lengths: dict[str, int] = {}
     settled: dict[str, list[Transcript]] = {side: [] for side in sides}
-    by_sequence = {side: _by_sequence(transcripts) for side, transcripts in sides.items()}
+    waiting = {side: by_sequence(transcripts) for side, transcripts in sides.items()}
     stops_left_out: Counter[str] = Counter()
     for record in read_fasta(genome):
         lengths[record.name] = len(record.codes)
         for side, path in paths.items():
-            for transcript in by_sequence[side].pop(record.name, ()):
+            for transcript in waiting[side].pop(record.name, ()):
                 _require_inside(transcript, len(record.codes), path)
                 extended = with_stop(transcript, record.codes)
                 stops_left_out[side] += extended is not transcript
                 chosen = extended if side in add_stop else transcript
                 settled[side].append(_with_ends_of_bases(chosen, record.codes))
     for side, path in paths.items():
-        notes += _outside(path, by_sequence[side], genome)
+        notes += _outside(path, waiting[side], genome)
         n_without, n_all = stops_left_out[side], len(settled[side])
         if side in add_stop:
             notes.append(f"{path}: added the stop codon to {n_without:,} of {n_all:,} CDS.")
@@ -215,13 +216,6 @@ def _read_ends(
         )
     sides.update(settled)
     return lengths
-
-
-def _by_sequence(transcripts: Iterable[Transcript]) -> dict[str, list[Transcript]]:
-    groups: dict[str, list[Transcript]] = {}
-    for each in transcripts:
-        groups.setdefault(each.sequence, []).append(each)
-    return groups
 
 
 def _require_inside(transcript: Transcript, length: int, path: str | Path) -> None:

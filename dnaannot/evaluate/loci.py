@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dnaannot.dna.transcript import Transcript
+from dnaannot.dna.transcript import Transcript, exon_bounds
 from dnaannot.evaluate.gene_metrics import Feature, features, is_right
-from dnaannot.evaluate.gene_sets import exon_bounds, genes_of
+from dnaannot.evaluate.gene_sets import genes_of
 from dnaannot.evaluate.intervals import Regions
 
 _LEGIBLE_BP = 60_000

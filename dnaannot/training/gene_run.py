@@ -220,7 +220,7 @@ class GeneRun:
         card = {
             "species": list(self.species),
             "licence": self.licence,
-            "command": shlex.join(["dnaannot", *sys.argv[1:]]),
+            "command": shlex.join(["dnaannot", *map(_without_folders, sys.argv[1:])]),
             "dnaannot": __version__,
             "torch": torch.__version__,
             "training_data": data.hashes,
@@ -276,3 +276,9 @@ class _Record:
 
 def _regions(texts: Sequence[str]) -> list[Interval]:
     return [parse_region(text) for text in texts]
+
+
+def _without_folders(argument: str) -> str:
+    """An argument as a card may tell it: of a file's path, its folder's name and its own."""
+    path = Path(argument)
+    return str(Path(*path.parts[-2:])) if path.is_absolute() else argument

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from dnaannot.cli import main
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from dnaannot.nn.model import GeneModel
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("whatever the machine does beside", deadline=None)
+settings.load_profile("whatever the machine does beside")
 
 
 class Finished(NamedTuple):

@@ -83,12 +83,14 @@ def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
     weights = np.append(np.asarray(weights, np.float64), 0.0)
     no_pair = len(weights) - 1
     any_bit = RULE_BIT["any"]
-    closing, opening, spanning = map(np.flatnonzero, (grammar.closes, grammar.opens, grammar.spans))
     at_gaps = [
-        *((state, 0, GAP_FIRST, any_bit) for state in closing),
-        *((0, state, GAP_FIRST, any_bit) for state in spanning),
-        *((state, 0, GAP_AFTER, any_bit) for state in spanning),
-        *((0, state, GAP_AFTER, grammar.begin_rule[state]) for state in opening),
+        *((state, 0, GAP_FIRST, any_bit) for state in np.flatnonzero(grammar.closes)),
+        *((0, state, GAP_FIRST, any_bit) for state in np.flatnonzero(grammar.emerges)),
+        *((state, 0, GAP_AFTER, any_bit) for state in np.flatnonzero(grammar.spans)),
+        *(
+            (0, state, GAP_AFTER, grammar.begin_rule[state])
+            for state in np.flatnonzero(grammar.opens)
+        ),
     ]
     table = np.array(at_gaps, np.int64).reshape(-1, 4)
     source = np.concatenate((grammar.edges[:, 0], table[:, 0]))

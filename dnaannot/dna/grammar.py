@@ -145,8 +145,9 @@ class Grammar:
         min_intron: least length of an intron in bases, both splice sites included.
         opens: (S,) bool, the state may follow intergenic at the first base after a gap.
         closes: (S,) bool, intergenic may follow the state at the first base of a gap.
-        spans: (S,) bool, intron states: they may follow intergenic at the first base of a gap
-            and be followed by intergenic at the first base after one.
+        emerges: (S,) bool, the intron state may follow intergenic at the first base of a gap;
+            one a phase, so that the unknown start of a gene counts once.
+        spans: (S,) bool, intergenic may follow the intron state at the first base after a gap.
         begins, ends: (S,) bool, states in which a path may begin or end at the two ends of a
             sequence; it may also end inside a jump.
         begin_rule: (S,) uint32, the bit that the word must have where a path begins in the
@@ -166,6 +167,7 @@ class Grammar:
     min_intron: int
     opens: np.ndarray
     closes: np.ndarray
+    emerges: np.ndarray
     spans: np.ndarray
     begins: np.ndarray
     ends: np.ndarray
@@ -297,6 +299,7 @@ def gene_grammar(min_intron: int = 20) -> Grammar:
         min_intron=min_intron,
         opens=opens,
         closes=is_codon,
+        emerges=unmarked,
         spans=is_intron,
         begins=opens | unmarked | whole["ig"] | whole["s1"] | whole["z1"],
         ends=is_codon | is_intron | whole["ig"] | whole["t3"] | whole["k3"],
@@ -324,7 +327,7 @@ def accepts(grammar: Grammar, labels: np.ndarray, codes: np.ndarray) -> bool:
         if word & GAP_AFTER and before[0]:
             alive |= grammar.opens & ((word & grammar.begin_rule) != 0)
         if word & GAP_FIRST and before[0]:
-            alive |= grammar.spans
+            alive |= grammar.emerges
         if (word & GAP_FIRST and (before & grammar.closes).any()) or (
             word & GAP_AFTER and (before & grammar.spans).any()
         ):

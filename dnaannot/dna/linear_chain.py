@@ -36,6 +36,7 @@ def chain_grammar(n_labels: int) -> Grammar:
         min_intron=4,
         opens=~everywhere,
         closes=~everywhere,
+        emerges=~everywhere,
         spans=~everywhere,
         begins=everywhere,
         ends=everywhere,

@@ -280,7 +280,7 @@ def _gap_edge(grammar: Grammar, step: tuple[int, int], word: int) -> bool:
     source, target = step
     if source == 0:
         opened = grammar.opens[target] and word & int(grammar.begin_rule[target])
-        return bool((word & GAP_AFTER and opened) or (word & GAP_FIRST and grammar.spans[target]))
+        return bool((word & GAP_AFTER and opened) or (word & GAP_FIRST and grammar.emerges[target]))
     return target == 0 and bool(
         (word & GAP_FIRST and grammar.closes[source])
         or (word & GAP_AFTER and grammar.spans[source])

@@ -33,6 +33,7 @@ class Tables(NamedTuple):
     run_weight: np.ndarray  # (R,) float64
     opens: np.ndarray  # (S,) bool
     closes: np.ndarray  # (S,) bool
+    emerges: np.ndarray  # (S,) bool
     spans: np.ndarray  # (S,) bool
     begin_rule: np.ndarray  # (S,) uint32
 
@@ -71,7 +72,7 @@ class Front(NamedTuple):
 def advance(tables, plans, front, words, kinds, emissions, begin, position, back, marks):
     """Score bases `position` .. `position + n`, filling their rows of `back` and `marks`."""
     label, column, _, _, _, donor, intron, enter_weight, run, run_label, run_weight = tables[:11]
-    opens, closes, spans, begin_rule = tables[11:]
+    opens, closes, emerges, spans, begin_rule = tables[11:]
     counts, target, size, source, weight, leaves, enters = plans
     score, origin, stay, stay_origin, run_sum, jumping, jumping_origin, landing = front
     slot = position % len(landing)
@@ -102,7 +103,7 @@ def advance(tables, plans, front, words, kinds, emissions, begin, position, back
             )  # fmt: skip
             if (word & GAP_FIRST) != 0:
                 mark = _open_introns(
-                    label, intron, run, spans, emissions, i, score, origin, old,
+                    label, intron, run, emerges, emissions, i, score, origin, old,
                     stay, stay_origin, run_sum, mark,
                 )  # fmt: skip
         marks[i] = mark
@@ -216,12 +217,13 @@ def _cut_exons(
 
 @njit(cache=True, nogil=True)
 def _open_introns(
-    label, intron, run, spans, emissions, i, score, origin, old, stay, stay_origin, run_sum, mark
+    label, intron, run, emerges, emissions, i, score, origin, old,
+    stay, stay_origin, run_sum, mark,
 ):  # fmt: skip
     """Let introns begin in a gap; returns `mark` with bits for those that do."""
     for j in range(len(intron)):
         opened = score[old, 0] + emissions[i, label[intron[j]]] - run_sum[run[j]]
-        if spans[intron[j]] and opened > stay[j]:
+        if emerges[intron[j]] and opened > stay[j]:
             stay[j], stay_origin[j] = opened, origin[old, 0]
             mark &= ~np.uint32(1 << j)
             mark |= np.uint32(1 << (ENTERED_AT_GAP + j))

@@ -49,6 +49,7 @@ def build_tables(grammar: Grammar, weights: np.ndarray) -> Tables:
         run_weight=weights[runs[:, 1]],
         opens=grammar.opens,
         closes=grammar.closes,
+        emerges=grammar.emerges,
         spans=grammar.spans,
         begin_rule=grammar.begin_rule,
     )
@@ -60,7 +61,7 @@ def _check_jumps(grammar: Grammar) -> None:
     stays = [((intron, intron), pair) for (_, intron), pair in jumps]
     edges = zip(map(tuple, grammar.edges.tolist()), grammar.edge_pair.tolist(), strict=True)
     into_introns = [(edge, pair) for edge, pair in edges if edge[1] in introns]
-    if sorted(into_introns) != sorted(stays) or set(np.flatnonzero(grammar.spans)) - set(introns):
+    if sorted(into_introns) != sorted(stays) or set(np.flatnonzero(grammar.emerges)) - set(introns):
         raise ValueError(
             "an intron state must be entered by one jump and by its own loop, of one weight"
         )

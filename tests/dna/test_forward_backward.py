@@ -38,7 +38,8 @@ def enumerate_paths(grammar, words, begin, end):
         for target in range(len(grammar.states)):
             opens = grammar.opens[target] and words[t] & grammar.begin_rule[target]
             if state == 0 and (
-                (words[t] & GAP_FIRST and grammar.spans[target]) or (words[t] & GAP_AFTER and opens)
+                (words[t] & GAP_FIRST and grammar.emerges[target])
+                or (words[t] & GAP_AFTER and opens)
             ):
                 yield target, []
         if (words[t] & GAP_FIRST and grammar.closes[state]) or (
@@ -341,3 +342,16 @@ def test_posteriors_of_exons_sum_over_interrupted_codons(bases, several, block):
                 assert math.exp(join[a] + leave[b]) == pytest.approx(shares[alike].sum(), rel=1e-6)
             summed += join[a] > enter[a] + 1e-6
     assert bool(summed) == several
+
+
+def test_an_intron_that_begins_in_a_gap_counts_once_a_phase():
+    grammar = gene_grammar(4)
+    words = position_words(mark_gaps(encode(b"ACNNNNAGCCCA"), 4))
+    paths = enumerate_paths(grammar, words, grammar.begins, grammar.ends)
+    labels, _ = score_paths(
+        grammar, paths, np.zeros(len(grammar.pairs)), np.zeros((len(words), len(grammar.labels)))
+    )
+    index = LABEL_INDEX
+    hidden = [index["intergenic"]] * 2 + [index["intron+"]] * 5 + [index["acceptor+"]]
+    exons = [int(own[8]) for own in labels if own[:8].tolist() == hidden]
+    assert sorted(exons) == [index["cds0+"], index["cds1+"], index["cds2+"]]

@@ -46,7 +46,7 @@ def gap_steps(grammar, state, word):
     if state == 0:
         for target in range(len(grammar.states)):
             opened = grammar.opens[target] and word & grammar.begin_rule[target]
-            if (word & GAP_AFTER and opened) or (word & GAP_FIRST and grammar.spans[target]):
+            if (word & GAP_AFTER and opened) or (word & GAP_FIRST and grammar.emerges[target]):
                 yield target
     elif (word & GAP_FIRST and grammar.closes[state]) or (
         word & GAP_AFTER and grammar.spans[state]
@@ -210,6 +210,7 @@ def homogeneous(labels):
         min_intron=0,
         opens=no,
         closes=no,
+        emerges=no,
         spans=no,
         begins=yes,
         ends=yes,

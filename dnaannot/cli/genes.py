@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnaannot.cli.console import Console, amount, duration
+from dnaannot.cli.console import Console, amount, counted, duration
 from dnaannot.cli.options import BasePairs, compute_options
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from dnaannot.predict.scorer import Compute
 
 _SAMPLED_BASES = 20_000_000
+_JUDGED_BASES = 20_000
 _WINDOW = 150_000
+_BREAKS_IDENTIFIERS = re.compile(r"""[\s;=,%&>"]""")
 
 
 @click.command()
@@ -146,6 +149,8 @@ class _Settings:
 
         if len(set(self.genomes)) < len(self.genomes):
             raise click.UsageError("a GENOME is given twice.")
+        if _BREAKS_IDENTIFIERS.search(self.id_prefix):
+            raise click.UsageError('--id-prefix may hold no blank and none of ; = , % & > ".')
         _refuse_shared_files(self.outputs, self.inputs)
         if self.resume and (self.output == "-" or self.regions or self.scores):
             raise click.UsageError(
@@ -247,7 +252,7 @@ class _Run:
         self.console.note(
             f"model: {best.entry.name} (mean exon posterior on a sample of the genome: {listed})"
         )
-        if best.is_poor:
+        if best.is_poor and bases >= _JUDGED_BASES:  # a short locus may hold no gene
             self.console.warn(
                 f"no bundled model fits this genome well: {best.entry.name} is sure of its exons "
                 f"with {best.confidence:.2f} here and {best.usual_confidence:.2f} on the genomes "
@@ -345,7 +350,7 @@ class _Run:
         """Say on stderr what was done."""
         seconds = time.monotonic() - self.started
         self.console.note(
-            f"{self.found['genes']:,} genes, {self.found['exons']:,} exons, "
+            f"{counted(self.found['genes'], 'gene')}, {counted(self.found['exons'], 'exon')}, "
             f"{self.found['partial']:,} partial; {amount(self.decoded)} in {duration(seconds)} "
             f"({amount(self.decoded / max(seconds, 1e-9))}/s)"
         )

@@ -246,6 +246,12 @@ def test_genes_below_the_score_are_left_out_and_the_rest_numbered(annotate, fold
     ]
 
 
+@pytest.mark.parametrize("prefix", ["a b", "g;", "x=", 'q"', "50%"])
+def test_prefixes_that_break_identifiers_are_refused(genes, folder, prefix):
+    refused(genes("genome.fa", "-o", "out.gff3", "--id-prefix", prefix), "--id-prefix", status=2)
+    assert left(folder) == ["genome.fa"]
+
+
 def test_gaps_shorter_than_min_gap_are_bases(genes, annotate, folder, expected):
     annotate("genome.fa", "-o", "out.gff3", "--min-gap", "301")
     assert (folder / "out.gff3").read_bytes() != expected.gff3

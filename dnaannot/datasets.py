@@ -21,7 +21,7 @@ from dnaannot.dna.grammar import (
     position_words,
     reverse_complement_labels,
 )
-from dnaannot.dna.sequence import GAP, A, C, G, N, T, reverse_complement
+from dnaannot.dna.sequence import GAP, A, C, G, N, T, reverse_complement, translate
 from dnaannot.dna.transcript import (
     Strand,
     Transcript,
@@ -29,10 +29,10 @@ from dnaannot.dna.transcript import (
     with_phases,
     write_labels,
 )
+from dnaannot.nn.encoder import PAD
 
 ANY_LABEL = np.uint32((1 << len(LABELS)) - 1)
 SPLIT_MARGIN = 10_000
-_PAD = 6  # as in nn.encoder
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,12 @@ def refusal(transcript: Transcript, codes: np.ndarray, grammar: Grammar) -> str 
     cds = transcript.cds(codes)
     if (cds == GAP).any():
         return "CDS in a gap"
-    codons = cds.reshape(-1, 3)
-    if len(codons) < 2 or tuple(codons[0]) != (A, T, G):
+    protein = translate(cds)
+    if len(protein) < 2 or protein[0] != "M":
         return "no start codon"
-    stops = (codons[:, 0] == T) & (
-        ((codons[:, 1] == A) & ((codons[:, 2] == A) | (codons[:, 2] == G)))
-        | ((codons[:, 1] == G) & (codons[:, 2] == A))
-    )
-    if not stops[-1]:
+    if protein[-1] != "*":
         return "no stop codon"
-    if stops[:-1].any():
+    if "*" in protein[:-1]:
         return "in-frame stop codon"
     ends = lengths if transcript.strand is Strand.PLUS else lengths[::-1]
     if ends[0] < 3 or ends[-1] < 3:
@@ -293,7 +289,7 @@ def window_arrays(region: Region, start: int, window: int, flip: bool) -> tuple[
     if flip:
         neighbourhood, own = reverse_complement(neighbourhood), reverse_complement_labels(own)
         left = high - end
-    tokens = np.full(window, _PAD, np.uint8)
+    tokens = np.full(window, PAD, np.uint8)
     tokens[:kept] = np.minimum(neighbourhood[left : left + kept], N)
     padded_labels = np.full(window, UNKNOWN, np.uint8)
     padded_labels[:kept] = own

@@ -21,10 +21,9 @@ from dnaannot.evaluate.genes import last_bases
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import AnnotatedTranscript, Annotation, read_annotation
-from dnaannot.formats.source import read_lines
+from dnaannot.formats.source import STDIN, read_lines
 
 PREDICTION, REFERENCE = "pred", "ref"
-_STDIN = "-"
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def _lengths_without_genome(
 ) -> dict[str, int]:
     lengths = last_bases(*sides)
     for path in paths:
-        if str(path) == _STDIN:
+        if str(path) == STDIN:
             continue
         for _, line in read_lines(path):
             words = line.split()

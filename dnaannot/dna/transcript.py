@@ -87,6 +87,18 @@ class Transcript:
         return not (self.has_start and self.has_stop)
 
     @property
+    def cut_ends(self) -> tuple[bool, bool]:
+        """Whether a sequence end or a gap cuts it at its low and at its high coordinate."""
+        if self.strand is Strand.PLUS:
+            return not self.has_start, not self.has_stop
+        return not self.has_stop, not self.has_start
+
+    @property
+    def first_exon(self) -> Exon:
+        """The exon at its 5' end."""
+        return self.exons[0 if self.strand is Strand.PLUS else -1]
+
+    @property
     def introns(self) -> tuple[tuple[int, int], ...]:
         """Half-open intervals between consecutive exons, ascending."""
         return tuple(

@@ -140,12 +140,10 @@ def with_stop(transcript: Transcript, codes: np.ndarray | None = None) -> Transc
 
 def starts_with_atg(transcript: Transcript, codes: np.ndarray) -> bool:
     """Whether the CDS begins in frame with ATG, by the codes (L,) of its whole sequence."""
-    first = transcript.exons[0 if transcript.strand is Strand.PLUS else -1]
-    return first.phase == 0 and translate(transcript.cds(codes)[:3]) == "M"
+    return transcript.first_exon.phase == 0 and translate(transcript.cds(codes)[:3]) == "M"
 
 
 def ends_with_stop(transcript: Transcript, codes: np.ndarray) -> bool:
     """Whether the CDS ends in frame with a stop codon, by the codes (L,) of its whole sequence."""
-    first = transcript.exons[0 if transcript.strand is Strand.PLUS else -1]
     cds = transcript.cds(codes)
-    return (len(cds) - first.phase) % 3 == 0 and translate(cds[-3:]) == "*"
+    return (len(cds) - transcript.first_exon.phase) % 3 == 0 and translate(cds[-3:]) == "*"

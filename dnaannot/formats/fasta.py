@@ -9,7 +9,7 @@ from typing import IO, NamedTuple, NoReturn
 import numpy as np
 
 from dnaannot.dna.sequence import N, decode, encode, translate
-from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.source import display_name, kind_of, read_chunks
 
@@ -98,8 +98,7 @@ def coding_sequence(transcript: Transcript, codes: np.ndarray) -> np.ndarray:
     Args:
         codes: (L,) of the whole sequence that `transcript` lies on.
     """
-    first = transcript.exons[0 if transcript.strand is Strand.PLUS else -1]
-    return transcript.cds(codes)[first.phase :]
+    return transcript.cds(codes)[transcript.first_exon.phase :]
 
 
 def protein(transcript: Transcript, codes: np.ndarray) -> str:

@@ -143,13 +143,7 @@ def _model_attributes(transcript: Transcript) -> dict[str, str | tuple[str, ...]
 
 def _cut(transcript: Transcript, start: int, end: int) -> dict[str, str | tuple[str, ...]]:
     """Attributes that tell which ends of the feature from `start` to `end` are cut."""
-    is_plus = transcript.strand is Strand.PLUS
-    has_low, has_high = transcript.has_start, transcript.has_stop
-    if not is_plus:
-        has_low, has_high = has_high, has_low
+    low, high = transcript.cut_ends
     return cut_attributes(
-        start,
-        end,
-        low=not has_low and start == transcript.start,
-        high=not has_high and end == transcript.end,
+        start, end, low=low and start == transcript.start, high=high and end == transcript.end
     )

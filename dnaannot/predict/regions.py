@@ -8,7 +8,7 @@ import numpy as np
 
 from dnaannot.dna.interval import Interval
 from dnaannot.dna.sequence import GAP, mark_gaps
-from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.formats.bed import read_bed
 from dnaannot.predict.genes import GenePredictor, Genes, OnLabels
@@ -180,14 +180,11 @@ def _label(
 
 def _is_cut(transcript: Transcript, codes: np.ndarray, low: int, high: int, min_gap: int) -> bool:
     """Whether a partial gene is so because the stretch from `low` to `high` ends there."""
-    is_plus = transcript.strand is Strand.PLUS
-    has_low, has_high = transcript.has_start, transcript.has_stop
-    if not is_plus:
-        has_low, has_high = has_high, has_low
+    cut_low, cut_high = transcript.cut_ends
 
     def open_between(start: int, end: int) -> bool:
         return not (mark_gaps(codes[start:end], min_gap) == GAP).any()
 
-    cut_low = not has_low and low > 0 and open_between(low, transcript.start)
-    cut_high = not has_high and high < len(codes) and open_between(transcript.end, high)
-    return cut_low or cut_high
+    return (cut_low and low > 0 and open_between(low, transcript.start)) or (
+        cut_high and high < len(codes) and open_between(transcript.end, high)
+    )

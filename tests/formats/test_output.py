@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pysam
 import pytest
@@ -13,13 +14,15 @@ from dnaannot.errors import OutputError
 from dnaannot.formats.output import atomic_output, atomic_path, check_writable, make_folder
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files cannot grow beyond 4 kB."""
+    """No file can grow beyond 4 kB; no fixture, as pytest's own output may be such a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_output_appears_whole(tmp_path):
@@ -45,9 +48,13 @@ def test_nothing_is_left_after_an_exception_and_the_old_file_stays(tmp_path, nam
 
 @pytest.mark.parametrize("name", ["out.txt", "out.txt.gz"])
 @pytest.mark.parametrize("size", [6_000, 600_000])
-def test_full_disk_is_an_output_error(tmp_path, full_disk, name, size):
+def test_full_disk_is_an_output_error(tmp_path, name, size):
     letters = os.urandom(size).hex()
-    with pytest.raises(OutputError, match=name), atomic_output(tmp_path / name) as stream:
+    with (
+        full_disk(),
+        pytest.raises(OutputError, match=name),
+        atomic_output(tmp_path / name) as stream,
+    ):
         stream.write(letters)
     assert os.listdir(tmp_path) == []
 

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.forward_backward import allowed_labels
 from dnaannot.dna.grammar import (
     INTERGENIC,
-    LABELS,
+    RULE_BIT,
     UNKNOWN,
     Grammar,
     position_words,
@@ -31,7 +32,6 @@ from dnaannot.dna.transcript import (
 )
 from dnaannot.nn.encoder import PAD
 
-ANY_LABEL = np.uint32((1 << len(LABELS)) - 1)
 SPLIT_MARGIN = 10_000
 
 
@@ -295,10 +295,8 @@ def window_arrays(region: Region, start: int, window: int, flip: bool) -> tuple[
     padded_labels[:kept] = own
     words = np.zeros(window, np.uint32)
     words[:kept] = position_words(neighbourhood)[left : left + kept]
-    words[kept:] = 1
-    known = padded_labels != UNKNOWN
-    bits = np.uint32(1) << np.where(known, padded_labels, 0).astype(np.uint32)
-    return tokens, padded_labels, words, np.where(known, bits, ANY_LABEL).astype(np.uint32)
+    words[kept:] = RULE_BIT["any"]
+    return tokens, padded_labels, words, allowed_labels(padded_labels)
 
 
 def split_region(

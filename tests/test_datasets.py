@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from dnaannot.datasets import (
-    ANY_LABEL,
     LabelledSequence,
     LabelReport,
     Region,
@@ -18,6 +17,7 @@ from dnaannot.datasets import (
     split_region,
     window_arrays,
 )
+from dnaannot.dna.forward_backward import ALL_LABELS
 from dnaannot.dna.grammar import (
     INTERGENIC,
     LABEL_INDEX,
@@ -267,7 +267,7 @@ def test_a_window_is_a_cut_of_the_sequence(sequence, start):
     assert np.array_equal(labels, sequence.labels[start : start + 300])
     assert np.array_equal(words, position_words(sequence.codes)[start : start + 300])
     for label, bits in zip(labels, allowed, strict=True):
-        assert bits == (ANY_LABEL if label == UNKNOWN else 1 << int(label))
+        assert bits == (ALL_LABELS if label == UNKNOWN else 1 << int(label))
     assert (tokens.dtype, labels.dtype, words.dtype, allowed.dtype) == (
         np.uint8,
         np.uint8,
@@ -303,7 +303,7 @@ def test_a_window_longer_than_its_region_is_padded(sequence, flip):
     assert np.array_equal(tokens[:150], np.minimum(codes, 4))
     assert (tokens[150:] == PAD).all()
     assert (labels[150:] == UNKNOWN).all()
-    assert (allowed[150:] == ANY_LABEL).all()
+    assert (allowed[150:] == ALL_LABELS).all()
     assert (words[150:] == 1).all()
     cut = position_words(codes)
     assert np.array_equal(words[2:148], cut[2:148])

@@ -74,3 +74,18 @@ def test_real_transcripts_come_back_from_their_labels(test_data, tmp_path):
     outcomes = dict(reversed(line.split(maxsplit=1)) for line in lines)
     assert "IS LOST" not in outcomes
     assert int(outcomes["comes back"].replace(",", "")) > 100
+
+
+def test_ablation_scores_all_four_variants(test_data):
+    piece = test_data / "zymoseptoria_chr13_150kb"
+    given = ["--init", "fungi", "--validation", "chr_13:1-40000", "--steps", "1"]
+    done = subprocess.run(
+        [sys.executable, BIN / "ablation", f"{piece}.fa.gz", f"{piece}.gff3.gz", *given],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(BIN.parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if "  mcc " in line)
+    assert list(rows) == ["labels", "viterbi", "crf9", "grammar"]
+    assert float(rows["viterbi"].split()[1]) > 30

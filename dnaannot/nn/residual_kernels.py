@@ -181,7 +181,7 @@ def norm_gradient(y, gradient, scale, epsilon, keep, sums, out):
             _store(out[t], c, row[c])
 
 
-@_inlined
+@_kernel
 def _quadruple(x, pair, dilation, row, start, out):
     """Fill out[:, row, start : start + C] from the four positions of x (L, C) of a pair."""
     length, n = x.shape
@@ -221,7 +221,8 @@ def pair_inputs(x, dilation, pairs, first, out):
         _quadruple(x[b], pair, dilation, row, 0, out)
         if pair >= reach and row >= reach:
             for i in range(4):
-                out[i, row - reach, n : 2 * n] = out[i, row, 0:n]
+                for c in range(n):  # as slices they take seconds to compile
+                    out[i, row - reach, n + c] = out[i, row, c]
         if pair + reach >= pairs or row + reach >= rows:
             _quadruple(x[b], pair + reach, dilation, row, n, out)
 

@@ -168,9 +168,9 @@ class GenePredictor:
         def fed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             for block in blocks:
                 waiting.append((block.start, block.states))
+                await_compiled()  # no sooner: scores and states are found meanwhile
                 yield block.words, block.emissions, block.states
 
-        await_compiled()
         wants_labels = on_labels is not None
         for labels, _, leave, join in posteriors(
             self.grammar, self.weights, fed(), labels=wants_labels

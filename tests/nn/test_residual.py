@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -110,3 +113,28 @@ def test_how_many_pairs_are_computed_at_a_time_changes_nothing(monkeypatch, rows
         together = one(x, None)
         monkeypatch.setitem(residual._ROWS, dtype, rows)
         assert torch.allclose(one(x, None), together, rtol=1e-2, atol=1e-5)
+
+
+FEATURES = """
+import hashlib, torch
+from dnaannot.nn.encoder import EncoderConfig, build_encoder
+torch.manual_seed(1)
+torch.set_num_threads(1)
+encoder = build_encoder(EncoderConfig("strided", 16, (1, 2), 7, stride=9, stem_channels=16))
+features = encoder(torch.randint(0, 4, (2, 900)).to(torch.uint8))
+features.square().sum().backward()
+gradients = [p.grad.flatten() for p in encoder.parameters() if p.grad is not None]
+for values in (features.detach(), torch.cat(gradients)):
+    print(hashlib.md5(values.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_the_run_that_compiles_rounds_as_those_that_load(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", FEATURES], env=environment, capture_output=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert said[0] == said[1] != b""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnaannot.cli.evaluate_tracks import evaluate_tracks
+from dnaannot.cli.options import json_option, report_option
 
 if TYPE_CHECKING:
     from dnaannot.evaluate.genes import GeneScores
@@ -45,19 +46,8 @@ def evaluate() -> None:
     help="Extend the CDS of PRED or REF by its stop codon, for files that leave it out, as "
     "AUGUSTUS does for some species; with --genome only where a stop codon follows.  [repeatable]",
 )
-@click.option(
-    "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="HTML",
-    help="Write a page with tables, plots and ten loci.",
-)
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="JSON",
-    help="Write the scores as JSON.",
-)
+@report_option("tables, plots and ten loci")
+@json_option
 def genes(
     prediction: str,
     reference: str,

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnaannot.cli.options import BasePairs, Coverage
+from dnaannot.cli.options import (
+    BasePairs,
+    coverage_option,
+    json_option,
+    min_reads_option,
+    report_option,
+)
 
 if TYPE_CHECKING:
     from dnaannot.evaluate.tracks import LabelScore
@@ -37,38 +43,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Bases of the windows, side by side, in which peaks and signals are compared.",
 )
-@click.option(
-    "--coverage",
-    type=Coverage(),
-    help="A window is positive where peaks cover so much of it.  "
-    "[default: 50 bases; 50% for histone]",
-)
-@click.option(
-    "--min-reads",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="bedMethyl: leave out CpGs with fewer reads.",
-)
+@coverage_option
+@min_reads_option
 @click.option(
     "--keep",
     multiple=True,
     metavar="COLUMN=VALUE",
     help="Tables of windows: compare only lines with this value; repeatable.",
 )
-@click.option(
-    "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="HTML",
-    help="Write a page with tables and with ROC, PR and reliability plots.",
-)
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="JSON",
-    help="Write the scores as JSON.",
-)
+@report_option("tables and with ROC, PR and reliability plots")
+@json_option
 def evaluate_tracks(
     prediction: str,
     labels: tuple[str, ...],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnaannot.cli.console import Console, amount, counted, duration
-from dnaannot.cli.options import BasePairs, compute_options
+from dnaannot.cli.options import BasePairs, compute_options, precision_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,13 +76,7 @@ _BREAKS_IDENTIFIERS = re.compile(r"""[\s;=,%&>"]""")
     is_flag=True,
     help="Average the scores of both strands: twice the time, mirrored genes for the mirror image.",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
-    default="auto",
-    show_default=True,
-    help="Arithmetic of the encoder; auto takes bf16 where the hardware has it.",
-)
+@precision_option
 @click.option(
     "--resume",
     is_flag=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -82,9 +83,50 @@ batch_size_option = click.option(
     help="Windows scored together; changes memory and speed, never the result.  "
     "[default: by device]",
 )
+coverage_option = click.option(
+    "--coverage",
+    type=Coverage(),
+    help="A window is positive where peaks cover so much of it.  "
+    "[default: 50 bases; 50% for histone]",
+)
+min_reads_option = click.option(
+    "--min-reads",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="bedMethyl: leave out CpGs with fewer reads.",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "bf16", "fp32"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic of the encoder; auto takes bf16 where the hardware has it.",
+)
+json_option = click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="JSON",
+    help="Write the scores as JSON.",
+)
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors."
 )
+
+
+def report_option(shows: str) -> Callable[[Command], Command]:
+    """--report, a page of HTML.
+
+    Args:
+        shows: what the page holds, as in "tables and plots".
+    """
+    return click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="HTML",
+        help=f"Write a page with {shows}.",
+    )
 
 
 def compute_options(command: Command) -> Command:

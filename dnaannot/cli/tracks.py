@@ -12,7 +12,13 @@ import click
 
 from dnaannot.cli.config import config_path, read_config
 from dnaannot.cli.console import Console, amount, counted, duration
-from dnaannot.cli.options import BasePairs, device_option, quiet_option, threads_option
+from dnaannot.cli.options import (
+    BasePairs,
+    device_option,
+    precision_option,
+    quiet_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from dnaannot.catalog import Entry
@@ -70,13 +76,7 @@ _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told b
 @click.option("--assembly", metavar="NAME", help=_UCSC)
 @click.option("--plot", is_flag=True, help="Also draw the first regions as PNG pictures.")
 @click.option("--genes", metavar="GFF3", help="Genes to draw below the tracks; with --plot.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "bf16", "fp32"]),
-    default="auto",
-    show_default=True,
-    help="Arithmetic of the encoder; auto takes bf16 where the hardware has it.",
-)
+@precision_option
 @device_option
 @threads_option
 @quiet_option

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dnaannot.cli.console import Console
-from dnaannot.cli.options import BasePairs, Coverage
+from dnaannot.cli.options import BasePairs, coverage_option, min_reads_option
 from dnaannot.cli.train_compare import compare, compare_options
 from dnaannot.cli.train_options import (
     FROM_ONE,
@@ -112,19 +112,8 @@ class _Pace:
     show_default=True,
     help="Bases around a position that its label is about.",
 )
-@click.option(
-    "--coverage",
-    type=Coverage(),
-    help="A window is positive where peaks cover so much of it.  "
-    "[default: 50 bases; 50% for histone]",
-)
-@click.option(
-    "--min-reads",
-    type=FROM_ONE,
-    default=5,
-    show_default=True,
-    help="bedMethyl: leave out CpGs with fewer reads.",
-)
+@coverage_option
+@min_reads_option
 @click.option(
     "--soft",
     is_flag=True,

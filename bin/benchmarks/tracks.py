@@ -136,7 +136,7 @@ def benchmark_windows(arguments: argparse.Namespace) -> None:
     size = (-(-model.window // model.stride) + 2) * model.stride + 2 * model.halo
     starts = np.linspace(0, len(codes) - size, arguments.windows).astype(int)
     network = Network(model, choose_compute("cpu"))
-    with network.workers() as pool:
+    with network.compute.workers() as pool:
         pool.submit(network, tokens_of(codes, 0, size)).result()
         begun = time.perf_counter()
         for start in starts.tolist():

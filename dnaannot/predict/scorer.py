@@ -54,6 +54,15 @@ class Compute:
     threads: int = 1
     ahead: int = 0
 
+    def workers(self) -> ThreadPoolExecutor:
+        """As `single_threaded`: one for each CPU thread, one alone to feed a GPU."""
+        return single_threaded(self.threads if self.device == "cpu" else 1)
+
+
+def single_threaded(count: int) -> ThreadPoolExecutor:
+    """Threads in which torch computes alone, so that no result depends on how many there are."""
+    return ThreadPoolExecutor(count, initializer=partial(torch.set_num_threads, 1))
+
 
 class Tile(NamedTuple):
     """A stretch of one sequence that is scored at once.
@@ -109,11 +118,6 @@ class Network:
         ):
             return self.network(batch).float().cpu().numpy()
 
-    def workers(self) -> ThreadPoolExecutor:
-        """Threads that each compute alone, so that no result depends on how many there are."""
-        threads = self.compute.threads if self.compute.device == "cpu" else 1
-        return ThreadPoolExecutor(threads, initializer=_one_thread)
-
 
 class Scorer:
     """Scores sequences with a gene model.
@@ -139,7 +143,7 @@ class Scorer:
         Args:
             sequences: (anything, codes (L,) with gaps marked) of each sequence, L >= 1.
         """
-        with self._network.workers() as pool:
+        with self.compute.workers() as pool:
             for lot in self._lots(sequences):
                 item, codes = lot[0]
                 if self._is_long(codes):
@@ -227,10 +231,6 @@ class Scorer:
 
     def _emissions(self, tokens: np.ndarray) -> np.ndarray:
         return self._network(tokens)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def _batch_rows(size: int) -> int:

@@ -194,7 +194,7 @@ class TrackPredictor:
             for spans in [spans_of(name, len(codes)) if spans_of else None]
             for tile in self._tiles(len(codes), spans)
         )
-        with self._network.workers() as pool:
+        with self.compute.workers() as pool:
             yield from ordered(pool, self._work, jobs, 2 * self.compute.threads)
 
     def planned_bases(self, length: int, spans: np.ndarray | None) -> int:

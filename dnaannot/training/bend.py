@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -141,8 +140,7 @@ def confusion_of(
     """Bases (9, 9) int64 by true label (row) and by the model's (column)."""
     ordered = sorted(samples, key=lambda sample: -len(sample.codes))
     model.eval()
-    workers = compute.threads if compute.device == "cpu" else 1
-    with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
+    with compute.workers() as pool:
         counts = pool.map(partial(_confusion, model, compute), in_parts(ordered, part_bases))
         return sum(counts, np.zeros((NINE, NINE), np.int64))
 

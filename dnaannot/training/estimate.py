@@ -7,14 +7,13 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.trainer import MicroLoss
 
 _BYTES_A_WEIGHT = 20  # the weight, its gradient and its worker's, AdamW's two averages
@@ -46,7 +45,7 @@ def measure(model: nn.Module, loss: MicroLoss, bases: int) -> Cost:
     Args:
         loss: of that window.
     """
-    with ThreadPoolExecutor(1, initializer=partial(torch.set_num_threads, 1)) as pool:
+    with single_threaded(1) as pool:
         seconds, kept = pool.submit(_timed, model, loss).result()
     weights = sum(parameter.numel() for parameter in model.parameters())
     return Cost(seconds / bases, kept / bases, _BYTES_A_WEIGHT * weights)

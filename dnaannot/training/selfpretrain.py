@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -151,8 +150,7 @@ class MaskedValidation:
         return sum(int((row.targets != UNKNOWN).sum()) for row in self.rows)
 
     def __call__(self, model: MaskedModel) -> dict[str, float]:
-        workers = self.compute.threads if self.compute.device == "cpu" else 1
-        with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
+        with self.compute.workers() as pool:
             losses = list(pool.map(partial(self._bits, model), self.rows))
         bits = float(np.concatenate(losses).mean())
         gain, error = self._gain(losses)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -161,8 +160,7 @@ class TrackValidation:
 
     def logits(self, model: TrackModel) -> np.ndarray:
         """Logits (n, K) of all positions looked at."""
-        workers = self.compute.threads if self.compute.device == "cpu" else 1
-        with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
+        with self.compute.workers() as pool:
             return np.concatenate(list(pool.map(partial(self._logits, model), self.pieces)))
 
     def _logits(self, model: TrackModel, piece: Stretch) -> np.ndarray:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.output import atomic_output
+from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.processes import ALONE, Processes
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -161,7 +162,7 @@ class Trainer(Generic[Module]):
 
     def _pool(self) -> ThreadPoolExecutor:
         _keep_freed_memory()
-        return ThreadPoolExecutor(self.workers, initializer=_one_thread)
+        return single_threaded(self.workers)
 
     def _run(self, pool: ThreadPoolExecutor) -> None:
         saved = time.monotonic()
@@ -292,10 +293,6 @@ def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             path=path,
             remedy="Begin anew without --resume.",
         ) from None
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def _keep_freed_memory() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dnaannot.dna.names import listed, naming_remedy
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.evaluate.gene_sets import (
@@ -117,14 +118,10 @@ def _require_shared_sequences(
     ours, theirs = ({each.sequence for each in side} for side in (predicted, reference))
     if not ours or not theirs or ours & theirs:
         return
-    plain = {name.lower().removeprefix("chr") for name in ours}
-    hint = "Are they of the same genome?"
-    if plain & {name.lower().removeprefix("chr") for name in theirs}:
-        hint = "They differ by 'chr' or by case: rename the sequences of one of them."
     raise DataError(
         "the prediction and the reference share no sequence name: "
-        f"{_first_names(ours)} against {_first_names(theirs)}.",
-        remedy=hint,
+        f"{listed(sorted(ours))} against {listed(sorted(theirs))}.",
+        remedy=naming_remedy(ours, theirs, "Are they of the same genome?"),
     )
 
 
@@ -136,7 +133,7 @@ def _require_known_regions(regions: Regions, lengths: Mapping[str, int]) -> None
     """
     if not regions.of.keys() & lengths.keys():
         raise DataError(
-            f"the regions lie on {_first_names(regions.of)}, the genes on {_first_names(lengths)}.",
+            f"the regions lie on {listed(regions.of)}, the genes on {listed(lengths)}.",
             remedy="Name the regions' sequences as the annotations do.",
         )
 
@@ -209,7 +206,7 @@ def _read_ends(
             )
     if not any(settled.values()):
         raise DataError(
-            f"no gene lies on a sequence of the genome, which has {_first_names(lengths)}.",
+            f"no gene lies on a sequence of the genome, which has {listed(lengths)}.",
             path=genome,
             remedy="Give the genome that both annotations were made on.",
         )
@@ -243,7 +240,7 @@ def _outside(
     count = sum(map(len, left.values()))
     return [
         f"{path}: left out {_plural(count, 'transcript')} on {_plural(len(left), 'sequence')} "
-        f"that {genome} does not hold: {_first_names(left)}."
+        f"that {genome} does not hold: {listed(sorted(left))}."
     ]
 
 
@@ -259,15 +256,9 @@ def _absences(sides: Mapping[str, list[Transcript]], regions: Regions | None) ->
         return []
     return [
         f"The prediction has no gene on {_plural(len(bare), 'sequence')} of the reference, "
-        f"{_first_names(bare)}: their genes count as missed. If it was not made on them, give "
+        f"{listed(sorted(bare))}: their genes count as missed. If it was not made on them, give "
         "--regions or the --genome that it was made on."
     ]
-
-
-def _first_names(names: Iterable[str], at_most: int = 4) -> str:
-    ordered = sorted(names)
-    shown = ", ".join(f"'{name}'" for name in ordered[:at_most])
-    return shown if len(ordered) <= at_most else f"{shown} and {len(ordered) - at_most:,} more"
 
 
 def _plural(count: int, noun: str) -> str:

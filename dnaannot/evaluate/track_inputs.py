@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.names import listed
 from dnaannot.dna.sequence import cpg_sites, unknown_runs
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
@@ -20,7 +21,6 @@ from dnaannot.formats.track_table import TABLE, read_table
 
 METHYLATION, HISTONE = "methylation", "histone"
 _HISTONE_NAME = re.compile(r"h(1|2a|2b|3|4)(k\d|r\d|ac|me|z|\b)", re.IGNORECASE)
-_NAMES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -168,13 +168,13 @@ def pair_up(
     if not pairs:
         ours, theirs = (track.label for track in tracks), (each.name for each in measured.values())
         raise DataError(
-            f"No label has the name of a track: {_some(theirs)} against {_some(ours)}.",
+            f"No label has the name of a track: {listed(theirs)} against {listed(ours)}.",
             remedy="Write NAME=FILE for each label, NAME as tracks.tsv has it.",
         )
     alone = [each.name for name, each in measured.items() if name not in wanted]
     without = [track.label for track in tracks if track.label.lower() not in measured]
-    notes = [f"Labels without a track: {_some(alone)}."] if alone else []
-    return pairs, notes + ([f"Tracks without labels: {_some(without)}."] if without else [])
+    notes = [f"Labels without a track: {listed(alone)}."] if alone else []
+    return pairs, notes + ([f"Tracks without labels: {listed(without)}."] if without else [])
 
 
 def _measured(
@@ -198,10 +198,3 @@ def _measured(
         for column in columns:
             is_renamed = is_named and len(columns) == 1
             yield Measured(path, kind, name if is_renamed else column, column)
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = list(names)
-    shown = ", ".join(f"'{name}'" for name in ordered[:_NAMES_SHOWN])
-    more = len(ordered) - _NAMES_SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown or "none"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.names import listed
 from dnaannot.dna.nine_labels import NINE, SpliceSupport, splice_support
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.errors import DataError, InputFormatError
@@ -272,7 +273,7 @@ def read_bend_sequences(
         missing = rows[next(iter(wanted.values()))[0]]
         raise DataError(
             f"no sequence '{missing.sequence}', which line {missing.line} of the table names; "
-            f"there is {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}.",
+            f"there is {listed(names)}.",
             path=", ".join(str(path) for path in genomes),
             remedy="Give the whole genome that the table was made on.",
         )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from dnaannot.dna.names import listed, naming_remedy
 from dnaannot.dna.sequence import C, G
 from dnaannot.errors import DataError
 from dnaannot.formats.bed import read_bed
 from dnaannot.formats.source import STDIN, display_name
 
 LEAST_CPG_SHARE = 0.8
-_NAMES_SHOWN = 4
 
 
 def check_names(names: Iterable[str], sizes: Mapping[str, int], path: str | Path) -> list[str]:
@@ -27,9 +27,9 @@ def check_names(names: Iterable[str], sizes: Mapping[str, int], path: str | Path
     if not ordered or len(absent) < len(ordered):
         return absent
     raise DataError(
-        f"None of its sequences is in the genome: {_some(ordered)} here, {_some(sizes)} there.",
+        f"None of its sequences is in the genome: {listed(ordered)} here, {listed(sizes)} there.",
         path=display_name(path),
-        remedy=_name_hint(ordered, sizes),
+        remedy=naming_remedy(ordered, sizes, "Give the genome that the file was made on."),
     )
 
 
@@ -115,7 +115,7 @@ def check_positives(counts: Mapping[str, int], where: str) -> None:
     empty = [name for name, count in counts.items() if not count]
     if empty:
         raise DataError(
-            f"{_some(empty)} {'have' if len(empty) > 1 else 'has'} no positive {where}.",
+            f"{listed(empty)} {'have' if len(empty) > 1 else 'has'} no positive {where}.",
             remedy="Leave the label out, or give more of the genome that it was measured on.",
         )
 
@@ -128,21 +128,3 @@ def _line_beyond(path: str | Path, name: str, length: int) -> int | None:
     except Exception:
         return None
     return next((i.line for i in intervals if i.sequence == name and i.end > length), None)
-
-
-def _name_hint(names: Iterable[str], sizes: Iterable[str]) -> str:
-    ours, theirs = ({_plain(name) for name in each} for each in (names, sizes))
-    if ours & theirs:
-        return "They differ by 'chr' or by case: rename the sequences of one of them."
-    return "Give the genome that the file was made on."
-
-
-def _plain(name: str) -> str:
-    return name.lower().removeprefix("chr")
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = list(names)
-    shown = ", ".join(f"'{name}'" for name in ordered[:_NAMES_SHOWN])
-    more = len(ordered) - _NAMES_SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.names import listed
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
@@ -49,7 +50,7 @@ class WantedRegions:
                 self.on(name, sizes[name])
                 continue
             raise DataError(
-                f"sequence '{name}' is not in the genome, which has {_some(sizes)}.",
+                f"sequence '{name}' is not in the genome, which has {listed(sizes)}.",
                 path=self.path,
                 line=regions[0].line,
                 remedy=_other_naming(name, sizes),
@@ -72,13 +73,6 @@ class WantedRegions:
                     remedy=_OTHER_GENOME,
                 )
         return [(region.start, region.end) for region in regions]
-
-
-def _some(names: Mapping[str, int]) -> str:
-    """The first names, for a message."""
-    return ", ".join(f"'{name}'" for name in list(names)[:3]) + (
-        " and others" if len(names) > 3 else ""
-    )
 
 
 def _other_naming(name: str, sizes: Mapping[str, int]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from dnaannot.datasets.genes import (
 )
 from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.names import listed
 from dnaannot.dna.sequence import mark_gaps
 from dnaannot.dna.signature import signature
 from dnaannot.dna.transcript import Transcript
@@ -162,8 +162,8 @@ def _labelled(
         )
     if annotated and not kept:
         raise DataError(
-            f"none of its sequences ({_some(annotated)}) is in {pair.genome}, "
-            f"which has {_some(names)}.",
+            f"none of its sequences ({listed(annotated)}) is in {pair.genome}, "
+            f"which has {listed(names)}.",
             path=pair.annotation,
             remedy="Names must be the same in both files, for example with 'chr' or without.",
         )
@@ -185,12 +185,6 @@ def _grouped(items: Iterable[T], name_of: Callable[[T], str]) -> dict[str, list[
     for item in items:
         groups[name_of(item)].append(item)
     return groups
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first names, and whether there are more."""
-    first = list(islice(names, 4))
-    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
 
 
 def _is_preferred(annotated: AnnotatedTranscript) -> bool:

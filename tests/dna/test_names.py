@@ -1,0 +1,11 @@
+from dnaannot.dna.names import listed, naming_remedy
+
+
+def test_names_beyond_the_fourth_are_counted():
+    assert [listed(map(str, range(n))) for n in (0, 1, 4)] == ["none", "'0'", "'0', '1', '2', '3'"]
+    assert listed(map(str, range(1_005))) == "'0', '1', '2', '3' and 1,001 more"
+
+
+def test_names_that_differ_in_spelling_alone_are_told():
+    assert "'chr' or by case" in naming_remedy(["chr1", "x"], ["2", "X"], "Look elsewhere.")
+    assert naming_remedy(["chr1"], ["2", "Xchr"], "Look elsewhere.") == "Look elsewhere."

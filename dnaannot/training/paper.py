@@ -39,13 +39,16 @@ DILATIONS = (1, 2, 4, 8, 16, 32)
 SIZES = {
     "mini": EncoderConfig("residual", 16, DILATIONS[:3], kernel=5),
     "tiny": PRESETS["tiny"],
+    "compact": EncoderConfig(
+        "strided", 64, (1, 2, 4, 8, 16, 32, 64, 1, 2, 4), kernel=5, stride=9, stem_channels=32
+    ),
     "small": EncoderConfig("residual", 64, DILATIONS * 2),
     "medium": EncoderConfig("residual", 128, DILATIONS * 3),
     "strided": PRESETS["strided"],
     "spt": PRESETS["spt"],
 }
-"""`spt` is the paper's; `small` and `medium` are the same with fewer layers and channels."""
-VALIDATIONS = 12
+"""`spt` is the paper's; `small` and `medium` are the same with fewer layers and channels;
+`tiny`, `compact` and `strided` have their trunk at every ninth base."""
 PROBE_BASES = 1_440
 
 
@@ -90,6 +93,7 @@ class Plan:
     Attributes:
         flops: of the fine-tuning of one arm.
         pretrain_flops: of the pretraining of one encoder.
+        validations: in the course of a run.
     """
 
     size: str
@@ -97,6 +101,7 @@ class Plan:
     learning_rate: float
     flops: float
     pretrain_flops: float
+    validations: int = 12
 
 
 class Cost(NamedTuple):
@@ -266,7 +271,7 @@ def schedule_of(plan: Plan, steps: int) -> Schedule:
         steps,
         plan.learning_rate,
         warmup=min(100, max(1, steps // 10)),
-        validate_every=max(1, -(-steps // VALIDATIONS)),
+        validate_every=max(1, -(-steps // plan.validations)),
     )
 
 

@@ -101,7 +101,7 @@ def peak_targets(
     Args:
         intervals: (m, 2) int64 peaks, as `union` gives them.
     """
-    return (covered_bases_around(intervals, centres, window) >= max(least, 1)).astype(np.uint8)
+    return (covered_bases_around(intervals, centres, window) >= least).astype(np.uint8)
 
 
 def gc_shares(codes: np.ndarray, centres: np.ndarray, window: int) -> np.ndarray:

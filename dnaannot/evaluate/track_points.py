@@ -10,7 +10,7 @@ import numpy as np
 
 from dnaannot.dna.interval import covered_bases
 from dnaannot.evaluate.track_inputs import Pair, Predicted, SequenceFacts
-from dnaannot.formats.bedmethyl import read_bedmethyl
+from dnaannot.formats.bedmethyl import methylation_states, read_bedmethyl
 from dnaannot.formats.bigwig_reader import BigWig
 from dnaannot.formats.label_checks import (
     check_cpg_share,
@@ -20,7 +20,7 @@ from dnaannot.formats.label_checks import (
 )
 from dnaannot.formats.label_files import LabelKind
 from dnaannot.formats.labelled_windows import UNKNOWN, read_windows
-from dnaannot.formats.peaks import read_peaks
+from dnaannot.formats.peaks import least_coverage, read_peaks
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,19 @@ class TrackRules:
 
     Attributes:
         window: bases of the windows that peaks and signals are compared in.
-        coverage: bases (over 1) or share of a window that peaks must cover; None for 50 bases,
-            and half the window for histone marks.
+        coverage: as `least_coverage` takes it.
         min_reads: fewest reads for a CpG to count.
-        low, high: share of methylated reads below and above which a CpG is a negative or a
-            positive; those between are left out of the ranking.
         keep: lines of a table of windows, as `read_windows` takes it.
     """
 
     window: int = 512
     coverage: float | None = None
     min_reads: int = 5
-    low: float = 0.1
-    high: float = 0.9
     keep: Mapping[str, str] = field(default_factory=dict)
 
     def least(self, track: Predicted) -> float:
         """Bases that peaks must cover of a positive window."""
-        if self.coverage is None:
-            return self.window / 2 if track.is_histone else 50
-        return self.coverage if self.coverage > 1 else self.coverage * self.window
+        return least_coverage(self.window, track.is_histone, self.coverage)
 
 
 class Points(NamedTuple):
@@ -112,7 +105,7 @@ def _grid(length: int, window: int) -> np.ndarray:
 
 def _peak_points(peaks: np.ndarray, length: int, window: int, least: float) -> Points:
     spans = _grid(length, window)
-    positive = covered_bases(peaks, spans[:, 0], spans[:, 1]) >= max(least, 1)
+    positive = covered_bases(peaks, spans[:, 0], spans[:, 1]) >= least
     return Points(spans, positive.astype(float), np.full(len(spans), np.nan))
 
 
@@ -144,8 +137,7 @@ def _methylation_points(
         if genome is not None:
             kept = np.isin(methylation[name].positions, genome[name].cpgs)
         n_cpgs, n_sites = n_cpgs + int(kept.sum()), n_sites + len(kept)
-        labels = np.full(len(shares), np.nan)
-        labels[shares > rules.high], labels[shares < rules.low] = 1, 0
+        labels = methylation_states(shares).astype(float)
         points.append((name, Points(spans[name][kept], labels[kept], shares[kept])))
     check_cpg_share(n_cpgs, n_sites, path)
     yield from points

@@ -16,6 +16,7 @@ MODKIT_COLUMNS, ENCODE_COLUMNS = 18, 11
 _CODES = ("m", "C")
 _NEWLINE = ord("\n")
 _SKIPPED = re.compile(rb"(?m)^(?:[ \t]*|#.*|(?:track|browser|chrom)[ \t].*)\n")
+_METHYLATED, _UNMETHYLATED = 0.9, 0.1
 _REMEDY = "Give bedMethyl: modkit's 18 columns or the 11 of ENCODE."
 
 
@@ -73,6 +74,17 @@ def read_bedmethyl(
             remedy="Run modkit pileup with 5mC calls, or with --combine-mods.",
         )
     return {name: _sites(np.concatenate(gathered.pop(name)), min_coverage) for name in [*gathered]}
+
+
+def methylation_states(shares: np.ndarray) -> np.ndarray:
+    """States (n,) float32 of CpGs with these shares (n,) of methylated reads, 0 to 1.
+
+    1 where more than 0.9 are methylated, 0 where fewer than 0.1 are, NaN between and where the
+    share is NaN.
+    """
+    states = np.full(len(shares), np.nan, np.float32)
+    states[shares > _METHYLATED], states[shares < _UNMETHYLATED] = 1, 0
+    return states
 
 
 def _sites(reads: np.ndarray, min_coverage: int) -> Methylation:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.source import kind_of
+from dnaannot.formats.source import BIGWIG_MAGIC, kind_of
 
-_MAGIC = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
 _STRETCH = 1 << 20
 """Bases read at a time."""
 
@@ -171,7 +170,7 @@ def _require_bigwig(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputFormatError(f"{reason}.", path=path, remedy="Check the path.") from error
-    if not head.startswith(_MAGIC):
+    if not head.startswith(BIGWIG_MAGIC):
         kind = kind_of(head) or "text" if head else "an empty file"
         raise InputFormatError(f"This is {kind}, not a bigWig file.", path=path)
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.bedmethyl import ENCODE_COLUMNS
-from dnaannot.formats.source import display_name, read_chunks, read_lines
+from dnaannot.formats.source import BIGWIG_MAGIC, display_name, read_chunks, read_lines
 
-_BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
 _BED_NAMES = {
     *("chrom", "chr", "chromosome", "seqname", "start", "end", "chromstart", "chromend"),
     *("name", "score", "strand", "thickstart", "thickend", "itemrgb", "blockcount"),
@@ -36,7 +35,7 @@ def label_kind(path: str | Path) -> LabelKind:
         InputFormatError: the file is missing, empty, binary but no bigWig, or holds nothing
             but comments.
     """
-    if next(read_chunks(path)).startswith(_BIGWIG):
+    if next(read_chunks(path)).startswith(BIGWIG_MAGIC):
         return LabelKind.QUANTITY
     for _, text in read_lines(path):
         columns = text.lstrip("#").split("\t" if "\t" in text else None)

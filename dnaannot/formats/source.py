@@ -20,6 +20,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_MAGIC = b"\x1f\x8b\x08\x04"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
+BIGWIG_MAGIC = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
+"""What a bigWig begins with, by byte order."""
+
 _KINDS = (
     (b"BAM\x01", "a BAM file"),
     (b"CRAM", "a CRAM file"),
@@ -33,7 +36,7 @@ _KINDS = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
     (b"\x43\x27\x41\x1a", "a 2bit file"),
     (b"\x1a\x41\x27\x43", "a 2bit file"),
-    (b"\x26\xfc\x8f\x88", "a bigWig file"),
+    *((magic, "a bigWig file") for magic in BIGWIG_MAGIC),
     (b"\xeb\xf2\x89\x87", "a bigBed file"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x7fELF", "a program"),

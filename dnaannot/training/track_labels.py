@@ -12,7 +12,7 @@ import numpy as np
 
 from dnaannot.datasets.tracks import GRID_STEP, UNKNOWN, grid_centres, peak_targets
 from dnaannot.errors import DataError
-from dnaannot.formats.bedmethyl import Methylation, read_bedmethyl
+from dnaannot.formats.bedmethyl import Methylation, methylation_states, read_bedmethyl
 from dnaannot.formats.bigwig_reader import BigWig
 from dnaannot.formats.label_checks import (
     at_cpgs,
@@ -23,11 +23,8 @@ from dnaannot.formats.label_checks import (
 )
 from dnaannot.formats.label_files import LabelKind, label_kind
 from dnaannot.formats.labelled_windows import LabelledWindows, read_windows
-from dnaannot.formats.peaks import label_name, read_peaks
+from dnaannot.formats.peaks import label_name, least_coverage, read_peaks
 from dnaannot.nn.tracks import TrackLabel
-
-_PEAK_BASES, _HISTONE_SHARE = 50, 0.5
-_HIGH, _LOW = 0.9, 0.1
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,7 @@ class LabelRules:
         window: bases around a position that its label is about.
         tasks: (pattern, task) pairs; a label is of the task of the first pattern that its name
             matches.
-        coverage: bases (over 1) or share of the window that peaks must cover; by default 50
-            bases, and half the window for histone marks.
+        coverage: as `least_coverage` takes it.
         min_reads: fewest reads for a CpG to count.
         is_soft: learn the share of methylated reads itself, not whether it is high or low.
         threshold: signal from which on a window is positive; None to learn the signal itself.
@@ -58,9 +54,7 @@ class LabelRules:
 
     def least(self, task: str) -> float:
         """Bases that peaks must cover of a positive window."""
-        if self.coverage is None:
-            return _HISTONE_SHARE * self.window if task == "histone" else _PEAK_BASES
-        return self.coverage if self.coverage > 1 else self.coverage * self.window
+        return least_coverage(self.window, task == "histone", self.coverage)
 
 
 class LabelSource(ABC):
@@ -149,7 +143,7 @@ class Signal(LabelSource):
 
 
 class MethylatedSites(LabelSource):
-    """bedMethyl: CpGs methylated in more than 0.9 or fewer than 0.1 of their reads, or shares."""
+    """bedMethyl: CpGs by their `methylation_states`, or the shares of methylated reads."""
 
     sites = "cpg"
 
@@ -176,10 +170,8 @@ class MethylatedSites(LabelSource):
             shares[is_there] = of.percent[row[is_there]] / 100
         if self._is_soft:
             return shares[:, None]
-        hard = np.full(len(centres), UNKNOWN, np.uint8)
-        hard[shares > _HIGH] = 1
-        hard[shares < _LOW] = 0
-        return hard[:, None]
+        states = methylation_states(shares)
+        return np.where(np.isnan(states), UNKNOWN, states).astype(np.uint8)[:, None]
 
 
 class Windows(LabelSource):

@@ -4,11 +4,12 @@ import gzip
 import io
 import random
 
+import numpy as np
 import pytest
 
 from dnaannot.errors import InputFormatError
 from dnaannot.formats import source
-from dnaannot.formats.bedmethyl import read_bedmethyl
+from dnaannot.formats.bedmethyl import methylation_states, read_bedmethyl
 
 
 def encode_line(name, start, strand, coverage, percent, width=1, more=""):
@@ -128,3 +129,10 @@ def test_a_file_without_sites_is_refused(tmp_path):
     path.write_bytes(b"\x26\xfc\x8f\x88" + bytes(100))
     with pytest.raises(InputFormatError, match="bigWig file, not text"):
         read_bedmethyl(path)
+
+
+def test_states_are_of_clear_majorities():
+    shares = np.array([0, 0.09, 0.1, 0.5, 0.9, 0.91, 1, np.nan])
+    unknown = np.nan
+    expected = [0, 0, unknown, unknown, unknown, 1, 1, unknown]
+    np.testing.assert_array_equal(methylation_states(shares), expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.peaks import label_name, read_peaks
+from dnaannot.formats.peaks import label_name, least_coverage, read_peaks
 
 NARROW = (
     "browser position chr1:1-100\n"
@@ -50,3 +50,11 @@ def test_reversed_interval_is_refused_with_its_line(tmp_path):
 )
 def test_label_is_named_after_its_file(file, name):
     assert label_name(file) == name
+
+
+@pytest.mark.parametrize(
+    ("is_histone", "coverage", "least"),
+    [(False, None, 50), (True, None, 100), (True, 0.25, 50), (False, 1.0, 200), (True, 60.0, 60)],
+)
+def test_coverage_is_bases_or_a_share_of_the_window(is_histone, coverage, least):
+    assert least_coverage(200, is_histone, coverage) == least

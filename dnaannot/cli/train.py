@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnaannot.cli.console import Console
-from dnaannot.cli.options import BasePairs, device_option, quiet_option, threads_option
+from dnaannot.cli.options import BasePairs
 from dnaannot.cli.selfpretrain import selfpretrain
 from dnaannot.cli.train_bend import BEND_ONLY, bend_options, bend_run
 from dnaannot.cli.train_compare import compare, compare_options
-from dnaannot.cli.train_options import Duration
+from dnaannot.cli.train_options import FROM_ONE, POSITIVE, SHARE, output_option, run_options
 from dnaannot.cli.train_tracks import train_tracks
 
 if TYPE_CHECKING:
     from dnaannot.training.gene_run import GeneRun
     from dnaannot.training.run import Run
-
-_POSITIVE = click.FloatRange(min=0, min_open=True)
-_FROM_ZERO, _FROM_ONE = click.IntRange(min=0), click.IntRange(min=1)
 
 
 @click.group()
@@ -29,9 +26,7 @@ def train() -> None:
 
 @train.command("genes")
 @click.argument("files", nargs=-1, metavar="GENOME.fa GENES.gff3 [...]")
-@click.option(
-    "-o", "--output", required=True, metavar="FILE.safetensors", help="The model to write."
-)
+@output_option
 @click.option("--init", metavar="NAME|PATH", help="Start from this model, not from scratch.")
 @click.option(
     "--encoder",
@@ -51,9 +46,6 @@ def train() -> None:
     show_default=True,
     help="Learn from the loci of this share of the genes alone, drawn by --seed.",
 )
-@compare_options
-@click.option("--time-budget", type=Duration(), help="Train for about so long, such as 2h.")
-@click.option("--steps", type=click.IntRange(min=1), help="Train for so many steps.")
 @click.option(
     "--validation",
     multiple=True,
@@ -68,37 +60,33 @@ def train() -> None:
     help="Share of the training windows for each genome.  [default: by bases]",
 )
 @click.option(
-    "--learning-rate", type=_POSITIVE, default=1e-3, show_default=True, help="At its peak."
-)
-@click.option("--warmup", type=_FROM_ZERO, default=200, show_default=True, help="Steps of warm-up.")
-@click.option(
     "--window-bases", type=BasePairs(), default=13_824, show_default=True, help="Of one window."
 )
-@click.option("--batch", type=_FROM_ONE, default=4, show_default=True, help="Windows a step.")
+@click.option("--batch", type=FROM_ONE, default=4, show_default=True, help="Windows a step.")
 @click.option(
     "--genic-share",
-    type=click.FloatRange(0, 1),
+    type=SHARE,
     default=0.6,
     show_default=True,
     help="Share of the windows placed around a gene.",
 )
 @click.option(
     "--exon-share",
-    type=click.FloatRange(0, 1),
+    type=SHARE,
     default=0.0,
     show_default=True,
     help="Share of those placed around a coding base of it; for genes with long introns.",
 )
 @click.option(
     "--site-weight",
-    type=_POSITIVE,
+    type=POSITIVE,
     default=10.0,
     show_default=True,
     help="Weight of splice sites, starts and stops in the cross-entropy.",
 )
 @click.option(
     "--crf-start",
-    type=click.FloatRange(0, 1),
+    type=SHARE,
     default=0.2,
     show_default=True,
     help="Share of the steps after which the CRF likelihood is the loss.",
@@ -117,28 +105,9 @@ def train() -> None:
     show_default=True,
     help="Least intron length in bases.",
 )
-@click.option(
-    "--validate-every",
-    type=_FROM_ONE,
-    default=500,
-    show_default=True,
-    help="Steps between validations.",
-)
-@click.option(
-    "--patience",
-    type=_FROM_ZERO,
-    default=0,
-    help="Stop after so many validations without gain.  [default: never]",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Of weights and data order.")
-@click.option("--half", is_flag=True, help="Write the weights as float16.")
-@click.option("--resume", is_flag=True, help="Go on from FILE.state, where it was interrupted.")
-@click.option("--species", multiple=True, help="Name for the model's card; repeatable.")
-@click.option("--licence", default="", help="For the model's card.")
+@compare_options
+@run_options
 @bend_options
-@device_option
-@threads_option
-@quiet_option
 @click.pass_context
 def train_genes(
     ctx: click.Context,

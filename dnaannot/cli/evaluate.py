@@ -68,8 +68,9 @@ def genes(
     dnaannot evaluate genes genes.gff3 reference.gff3 --genome genome.fa --report report.html
     """  # noqa: D301
     from dnaannot.cli.console import Console
-    from dnaannot.evaluate.genes import score_genes, to_text
-    from dnaannot.evaluate.inputs import read_gene_inputs
+    from dnaannot.evaluate.genes import score_genes, to_json, to_text
+    from dnaannot.evaluate.inputs import read_gene_inputs, read_regions
+    from dnaannot.evaluate.score_file import write_scores
     from dnaannot.formats.output import check_writable
 
     for path in (report, json_path):
@@ -90,36 +91,9 @@ def genes(
     facts |= {"regions": regions} if regions else {}
     facts |= {"stop codon added": " and ".join(add_stop)} if add_stop else {}
     if json_path is not None:
-        _write_json(json_path, scores, facts, notes)
+        write_scores(json_path, to_json(scores), facts, notes)
     if report is not None:
         _write_page(report, scores, inputs, facts, notes, part)
-
-
-def read_regions(text: str) -> Regions:
-    """Regions of a BED file, or of one region written as in samtools.
-
-    Raises:
-        DnaannotError: it is neither.
-    """
-    from dnaannot.evaluate.intervals import Regions, parse_region
-    from dnaannot.formats.bed import read_bed
-
-    if Path(text).exists() or text.endswith((".bed", ".bed.gz")):
-        return Regions.of_intervals(read_bed(text))
-    return Regions.of_intervals([parse_region(text)])
-
-
-def _write_json(path: Path, scores: GeneScores, facts: dict[str, str], notes: list[str]) -> None:
-    import json
-
-    from dnaannot import __version__
-    from dnaannot.evaluate.genes import to_json
-    from dnaannot.formats.output import atomic_output
-
-    content = {"dnaannot": __version__, "inputs": facts, "notes": notes, **to_json(scores)}
-    with atomic_output(path) as stream:
-        json.dump(content, stream, indent=2)
-        stream.write("\n")
 
 
 def _write_page(

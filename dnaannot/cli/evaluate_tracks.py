@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +13,6 @@ from dnaannot.cli.options import (
     min_reads_option,
     report_option,
 )
-
-if TYPE_CHECKING:
-    from dnaannot.evaluate.tracks import LabelScore
 
 
 @click.command("tracks")
@@ -77,10 +73,11 @@ def evaluate_tracks(
     dnaannot evaluate tracks tracks peaks/ -g hg38.fa --report report.html
     """  # noqa: D301
     from dnaannot.cli.console import Console
-    from dnaannot.cli.evaluate import read_regions
+    from dnaannot.evaluate.inputs import read_regions
+    from dnaannot.evaluate.score_file import write_scores
     from dnaannot.evaluate.track_inputs import pair_up, read_genome_facts, read_predictions
     from dnaannot.evaluate.track_points import TrackRules
-    from dnaannot.evaluate.tracks import score_tracks
+    from dnaannot.evaluate.tracks import score_tracks, to_json
     from dnaannot.evaluate.tracks_report import to_text, tracks_page
     from dnaannot.formats.output import atomic_output, check_writable
 
@@ -109,7 +106,7 @@ def evaluate_tracks(
     facts |= {"regions": regions} if regions else {}
     facts |= {"lines kept": ", ".join(keep)} if keep else {}
     if json_path is not None:
-        _write_json(json_path, scores, facts, notes)
+        write_scores(json_path, to_json(scores), facts, notes)
     if report is not None:
         with atomic_output(report) as stream:
             stream.write(tracks_page(scores, facts, notes))
@@ -120,18 +117,3 @@ def _kept(texts: tuple[str, ...]) -> dict[str, str]:
     if not all(equals and column for column, equals, _ in pairs):
         raise click.UsageError("--keep takes COLUMN=VALUE, for example --keep fold=1.")
     return {column: value for column, _, value in pairs}
-
-
-def _write_json(
-    path: Path, scores: list[LabelScore], facts: dict[str, str], notes: list[str]
-) -> None:
-    import json
-
-    from dnaannot import __version__
-    from dnaannot.evaluate.tracks import to_json
-    from dnaannot.formats.output import atomic_output
-
-    content = {"dnaannot": __version__, "inputs": facts, "notes": notes, **to_json(scores)}
-    with atomic_output(path) as stream:
-        json.dump(content, stream, indent=2)
-        stream.write("\n")

@@ -19,7 +19,8 @@ from dnaannot.evaluate.gene_sets import (
     with_stop,
 )
 from dnaannot.evaluate.genes import last_bases
-from dnaannot.evaluate.intervals import Regions
+from dnaannot.evaluate.intervals import Regions, parse_region
+from dnaannot.formats.bed import read_bed
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import AnnotatedTranscript, Annotation, read_annotation
 from dnaannot.formats.source import STDIN, read_lines
@@ -94,6 +95,18 @@ def read_gene_inputs(
         if each.attributes.get("representative") == "1"
     )
     return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, notes)
+
+
+def read_regions(text: str) -> Regions:
+    """Regions of a BED file, or the one that is written as in samtools.
+
+    Raises:
+        InputFormatError: the file is no BED.
+        DataError: it is neither a file nor a region.
+    """
+    if Path(text).exists() or text.endswith((".bed", ".bed.gz")):
+        return Regions.of_intervals(read_bed(text))
+    return Regions.of_intervals([parse_region(text)])
 
 
 def _require_genes(annotation: Annotation, path: str | Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,7 +258,12 @@ class _Run:
 
         if not self.settings.genes:
             return None
-        return [found.transcript for found in read_annotation(self.settings.genes).transcripts]
+        annotation = read_annotation(self.settings.genes)
+        transcripts = [found.transcript for found in annotation.transcripts]
+        return [
+            replace(each, name=annotation.names.get(each.gene) or each.gene or each.name)
+            for each in transcripts
+        ]
 
     def _predict(
         self,

@@ -69,11 +69,13 @@ class Annotation:
         transcripts: in the order in which their first CDS lines stand in the file.
         skipped: for each reason, a line for every transcript left out for it.
         unusable: the stretches that these transcripts cover.
+        names: what genes are called (`Name`, `gene_name`), by identifier; some have no name.
     """
 
     transcripts: list[AnnotatedTranscript]
     skipped: dict[str, list[int]]
     unusable: list[Interval] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 # --- annotation in ---------------------------------------------------------------------------
@@ -142,7 +144,16 @@ def read_annotation(path: str | Path) -> Annotation:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
                 left_out += _cover(draft.cds)
-    return Annotation(transcripts, dict(lines.skipped), left_out)
+    return Annotation(transcripts, dict(lines.skipped), left_out, _names(lines))
+
+
+def _names(lines: _Lines) -> dict[str, str]:
+    named = {}
+    for identifier, feature in lines.features.items():
+        name = feature.attributes.get("Name") or feature.attributes.get("gene_name")
+        if name and feature.type in _GENES:
+            named[identifier] = name
+    return named
 
 
 def _read_lines_of(path: str | Path) -> _Lines:

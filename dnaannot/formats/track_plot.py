@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.dna.transcript import Strand, Transcript, representative
 from dnaannot.formats.output import atomic_path
 from dnaannot.formats.track_files import Track
 from dnaannot.formats.track_hub import COLOURS, axis_top
@@ -17,9 +18,13 @@ from dnaannot.formats.track_hub import COLOURS, axis_top
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_WIDTH, _TRACK_HEIGHT, _GENE_HEIGHT, _FRAME = 11.0, 0.5, 0.22, 0.7
+_WIDTH, _RIGHT, _TOP, _BOTTOM = 11.0, 0.16, 0.6, 0.1
+_TRACK_HEIGHT, _GENE_HEIGHT, _SPACE = 0.5, 0.34, 0.13
+"""Inches of the picture, its margins, a track, a row of genes, and between tracks."""
 _MOST_TRACKS, _MOST_GENE_ROWS, _COLUMNS = 24, 8, 700
-_GREY, _INK, _REGION = "0.45", "0.15", "#f5e6b8"
+_LETTER = 0.072
+"""Inches of a letter of a label, about; a little more than most take."""
+_GREY, _INK, _REGION, _MARK = "0.4", "#22304a", "#faf4e1", "#d8a31a"
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class View:
         regions: (m, 2) what was asked for, shaded.
         starts, ends: (n,) of the sites.
         values: (n, K).
-        genes: that may overlap it; None for no row of genes.
+        genes: that may overlap it; one transcript of each is drawn, with its name. None for no
+            row of genes.
     """
 
     sequence: str
@@ -43,6 +49,11 @@ class View:
     values: np.ndarray
     genes: Sequence[Transcript] | None = None
 
+    @property
+    def bases(self) -> int:
+        """Length of the stretch."""
+        return self.end - self.start
+
 
 def draw_view(path: str | Path, view: View, tracks: Sequence[Track]) -> None:
     """Write a PNG of a view; of very many tracks the first ones.
@@ -53,15 +64,17 @@ def draw_view(path: str | Path, view: View, tracks: Sequence[Track]) -> None:
     from matplotlib.figure import Figure
 
     shown = tracks[:_MOST_TRACKS]
-    rows = _gene_rows(view)
+    left = _LETTER * max(len(text) for text in ("genes", *(t.label for t in shown))) + 0.5
+    rows = _gene_rows(view, _WIDTH - left - _RIGHT)
     heights = [_TRACK_HEIGHT] * len(shown)
     if view.genes is not None:
-        heights.append(_GENE_HEIGHT * max(2, len(rows)))
-    height = sum(heights) * 1.2 + _FRAME
+        heights.append(_GENE_HEIGHT * max(1, len(rows)))
+    height = sum(heights) + _SPACE * (len(heights) - 1) + _TOP + _BOTTOM
     figure = Figure(figsize=(_WIDTH, height), dpi=130)
     grid = {
-        "left": 0.2, "right": 0.985, "hspace": 0.25,
-        "top": 1 - 0.52 / height, "bottom": 0.12 / height,
+        "left": left / _WIDTH, "right": 1 - _RIGHT / _WIDTH,
+        "top": 1 - _TOP / height, "bottom": _BOTTOM / height,
+        "hspace": _SPACE * len(heights) / sum(heights),
     }  # fmt: skip
     axes = figure.subplots(
         len(heights), 1, sharex=True, squeeze=False, height_ratios=heights, gridspec_kw=grid
@@ -76,7 +89,7 @@ def draw_view(path: str | Path, view: View, tracks: Sequence[Track]) -> None:
 
 
 def _draw_track(axis: Axes, view: View, track: Track, values: np.ndarray) -> None:
-    """Bars from 0 to the values, the scale's ends at the left."""
+    """Bars from 0 to the values, the scale's ends at the left; single sites ticked below."""
     from matplotlib.collections import PolyCollection
 
     colour = tuple(int(part) / 255 for part in COLOURS.get(track.task, "80,80,80").split(","))
@@ -86,18 +99,22 @@ def _draw_track(axis: Axes, view: View, track: Track, values: np.ndarray) -> Non
     x, y = (starts, starts, ends, ends), (low, heights, heights, low)
     corners = list(np.stack((np.stack(x, axis=1), np.stack(y, axis=1)), axis=2))
     axis.add_collection(PolyCollection(corners, facecolors=[colour], linewidths=0))
-    for start, end in view.regions:
-        axis.axvspan(start, end, color=_REGION, zorder=0, linewidth=0)
-    axis.set_ylim(0, top)
-    axis.set_yticks([0, top], ["0", f"{top:.3g}"], fontsize=6, color=_GREY)
+    below = 0.0
+    if track.unit == "percent":
+        below = -0.12 * top  # nothing there is told from 0 % by its tick
+        axis.vlines(starts, below, below * 0.35, color=colour, linewidth=0.4, alpha=0.6)
+    _shade(axis, view)
+    axis.axhline(0, color="0.75", linewidth=0.6, zorder=1)
+    axis.set_ylim(below, top)
+    axis.set_yticks([0, top], ["0", f"{top:.3g}"], fontsize=6.5, color=_GREY)
     axis.tick_params(length=0, labelbottom=False)
     _label(axis, track.label)
-    _frame(axis, "bottom")
+    _bare(axis)
 
 
 def _drawn(view: View, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts, ends and heights of bars: the sites, or means of those in one narrow column."""
-    column = (view.end - view.start) / _COLUMNS
+    column = view.bases / _COLUMNS
     if (view.ends - view.starts >= column).all():
         return view.starts, view.ends, values
     place = ((view.starts + view.ends) / 2 - view.start) // column
@@ -108,31 +125,46 @@ def _drawn(view: View, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _draw_genes(axis: Axes, view: View, rows: Sequence[Sequence[Transcript]]) -> None:
-    """Coding exons as boxes, introns as lines, an arrow head where the gene ends."""
-    height = max(2, len(rows))
-    reach = (view.end - view.start) / 120
+    """Coding exons as boxes, introns as lines with chevrons along the strand, names below."""
+    height = max(1, len(rows))
     for number, row in enumerate(rows):
-        y = height - number - 0.5
         for gene in row:
-            axis.plot([gene.start, gene.end], [y, y], color=_INK, linewidth=0.8, zorder=1)
-            for exon in gene.exons:
-                width = max(exon.end - exon.start, reach / 8)
-                axis.bar(exon.start, 0.56, width, y - 0.28, align="edge", color=_INK, zorder=2)
-            forward = gene.strand is Strand.PLUS
-            tip, marker = (gene.end, ">") if forward else (gene.start, "<")
-            axis.plot([tip], [y], marker=marker, color=_INK, markersize=4, zorder=3)
+            _draw_gene(axis, view, gene, height - number - 0.32)
     if not rows:
         axis.text(0.5, 0.5, "no gene here", transform=axis.transAxes, ha="center", va="center",
                   fontsize=7, color=_GREY)  # fmt: skip
+    _shade(axis, view)
     axis.set_ylim(0, height)
     axis.set_yticks([])
     axis.tick_params(length=0, labelbottom=False)
     _label(axis, "genes")
-    _frame(axis)
+    _bare(axis)
+
+
+def _draw_gene(axis: Axes, view: View, gene: Transcript, y: float) -> None:
+    from matplotlib.path import Path as Shape
+
+    first, last = max(gene.start, view.start), min(gene.end, view.end)
+    axis.plot([first, last], [y, y], color=_INK, linewidth=0.8, zorder=2)
+    tip = 0.5 if gene.strand is Strand.PLUS else -0.5
+    chevron = Shape([(-tip, 1), (tip, 0), (-tip, -1)])
+    apart = view.bases / 70
+    for left, right in gene.introns:
+        count = int((right - left) // apart)
+        places = left + (np.arange(count) + 0.5) * (right - left) / max(1, count)
+        axis.plot(places, np.full(count, y), linestyle="", marker=chevron, markersize=4.5,
+                  markerfacecolor="none", markeredgecolor=_INK, markeredgewidth=0.8)  # fmt: skip
+    starts = [exon.start for exon in gene.exons]
+    widths = [max(exon.end - exon.start, view.bases / 1000) for exon in gene.exons]
+    axis.bar(starts, 0.42, widths, y - 0.21, align="edge", color=_INK, linewidth=0, zorder=3)
+    end, mark = (gene.end, ">") if gene.strand is Strand.PLUS else (gene.start, "<")
+    axis.plot([end], [y], marker=mark, color=_INK, markersize=4, markeredgewidth=0, zorder=4)
+    axis.text((first + last) / 2, y - 0.26, gene.name, fontsize=6.5, color=_INK,
+              ha="center", va="top", style="italic", clip_on=True)  # fmt: skip
 
 
 def _draw_ruler(axis: Axes, view: View, tracks: Sequence[Track]) -> None:
-    """Ticks at the top, 1-based as in genome browsers, and what is shown."""
+    """Ticks at the top, 1-based as in genome browsers, the regions, and what is shown."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.set_xlim(view.start, view.end)
@@ -141,38 +173,58 @@ def _draw_ruler(axis: Axes, view: View, tracks: Sequence[Track]) -> None:
     axis.tick_params(
         axis="x", labeltop=True, top=True, length=3, labelsize=7, colors=_GREY, bottom=False
     )
-    units = " and ".join(dict.fromkeys(f"{track.task} ({track.unit})" for track in tracks))
+    for start, end in view.regions:
+        axis.plot([start, end], [1, 1], transform=axis.get_xaxis_transform(), color=_MARK,
+                  linewidth=2.5, solid_capstyle="butt", clip_on=False)  # fmt: skip
+    tasks = {track.unit: dict.fromkeys(t.task for t in tracks if t.unit == track.unit)
+             for track in tracks}  # fmt: skip
+    what = "; ".join(f"{', '.join(names)} ({unit})" for unit, names in tasks.items())
     more = f", first {_MOST_TRACKS} of {len(tracks)} tracks" if len(tracks) > _MOST_TRACKS else ""
     figure: Any = axis.figure
     figure.text(
-        0.015, 1 - 0.12 / figure.get_figheight(),
-        f"{view.sequence}:{view.start + 1:,}-{view.end:,}   {units}, model {tracks[0].model}{more}",
-        fontsize=8, va="top",
+        0.012, 1 - 0.1 / figure.get_figheight(),
+        f"{view.sequence}:{view.start + 1:,}-{view.end:,}    predicted {what}, "
+        f"model {tracks[0].model}{more}",
+        fontsize=8.5, va="top", color=_INK,
     )  # fmt: skip
 
 
+def _shade(axis: Axes, view: View) -> None:
+    for start, end in view.regions:
+        axis.axvspan(start, end, color=_REGION, zorder=0, linewidth=0)
+
+
 def _label(axis: Axes, text: str) -> None:
-    axis.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
-    axis.yaxis.set_label_coords(-0.025, 0.5)
+    axis.annotate(text, (0, 0.5), (-26, 0), xycoords="axes fraction", textcoords="offset points",
+                  ha="right", va="center", fontsize=7.5, color=_INK)  # fmt: skip
 
 
-def _frame(axis: Axes, *shown: str) -> None:
-    for side, spine in axis.spines.items():
-        spine.set_visible(side in shown)
-        spine.set_color("0.8")
+def _bare(axis: Axes) -> None:
+    for spine in axis.spines.values():
+        spine.set_visible(False)
 
 
-def _gene_rows(view: View) -> list[list[Transcript]]:
-    """The genes in view, in rows in which none lies on another."""
-    apart = (view.end - view.start) // 60
+def _gene_rows(view: View, width: float) -> list[list[Transcript]]:
+    """The genes in view, in rows in which neither genes nor names meet.
+
+    Args:
+        width: inches that the view is drawn in.
+    """
+    of: dict[str, list[Transcript]] = defaultdict(list)
+    for number, gene in enumerate(view.genes or ()):
+        if gene.sequence == view.sequence and gene.end > view.start and gene.start < view.end:
+            of[gene.gene or gene.name or str(number)].append(gene)
     rows: list[list[Transcript]] = []
-    for gene in sorted(view.genes or (), key=lambda gene: gene.start):
-        if gene.sequence != view.sequence or gene.end <= view.start or gene.start >= view.end:
-            continue
-        for row in rows:
-            if row[-1].end + apart <= gene.start:
-                row.append(gene)
-                break
-        else:
-            rows.append([gene])
+    filled: list[float] = []
+    letter, gap = 0.75 * _LETTER * view.bases / width, 0.1 * view.bases / width
+    for gene in sorted(map(representative, of.values()), key=lambda gene: gene.start):
+        first, last = max(gene.start, view.start), min(gene.end, view.end)
+        half = max(last - first, letter * len(gene.name)) / 2
+        middle = (first + last) / 2
+        row = next((i for i, end in enumerate(filled) if end <= middle - half), len(rows))
+        if row == len(rows):
+            rows.append([])
+            filled.append(0)
+        rows[row].append(gene)
+        filled[row] = middle + half + gap
     return rows[:_MOST_GENE_ROWS]

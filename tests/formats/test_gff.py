@@ -33,7 +33,10 @@ def test_reads_as_gffutils_does(test_data, name):
     path = test_data / f"{name}.gff3.gz"
     text = gzip.decompress(path.read_bytes()).decode()
     oracle = gffutils.create_db(text, ":memory:", from_string=True, merge_strategy="create_unique")
-    found = {item.transcript.name: item for item in read_annotation(path).transcripts}
+    annotation = read_annotation(path)
+    genes = oracle.features_of_type("gene")
+    assert annotation.names == {g.id: g["Name"][0] for g in genes if "Name" in g.attributes}
+    found = {item.transcript.name: item for item in annotation.transcripts}
     expected = {
         mrna.id: list(oracle.children(mrna, featuretype="CDS", order_by="start"))
         for mrna in oracle.features_of_type("mRNA")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -65,3 +67,15 @@ def test_of_very_many_tracks_the_first_are_drawn(tmp_path):
     tracks = [TRACK] * 26
     many = View("a", 0, 1_000, np.empty((0, 2)), np.array([0]), np.array([9]), np.ones((1, 26)))
     assert drawn(tmp_path / "x.png", many, tracks).shape[0] < 2_500
+
+
+def test_a_gene_takes_one_row_and_those_that_meet_two(tmp_path):
+    def height(*genes):
+        return drawn(tmp_path / "x.png", view(np.zeros(100), genes=genes), [TRACK]).shape[0]
+
+    gene = replace(GENE, gene="g", name="one")
+    shorter = replace(gene, exons=GENE.exons[:1])
+    assert height(gene) == height(gene, shorter) < height(gene, replace(gene, gene="h"))
+    long_name = replace(shorter, gene="h", name="a name far longer than the gene " * 4)
+    apart = replace(GENE.moved(3_800), gene="i")
+    assert height(gene, apart) == height(gene) < height(long_name, apart)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+if not Path("/dev/nvidia0").exists():  # read when Triton is imported
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 settings.register_profile("whatever the machine does beside", deadline=None)
 settings.load_profile("whatever the machine does beside")
 
@@ -29,6 +33,20 @@ class Finished(NamedTuple):
     status: int
     stdout: str
     stderr: str
+
+
+@pytest.fixture
+def kernel_device(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where Triton's kernels run: on a GPU, or on the CPU in Triton's interpreter."""
+    pytest.importorskip("triton")
+    import torch
+
+    from dnaannot.nn import crf_cuda
+
+    if torch.cuda.is_available():
+        return "cuda"
+    monkeypatch.setattr(crf_cuda, "is_available", lambda device: True)
+    return "cpu"
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
 from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.linear_chain import best_labels, chain_grammar, chain_words
+from dnaannot.nn import crf_cuda
 
 
 class LogLikelihood(NamedTuple):
@@ -48,9 +49,9 @@ def crf_log_likelihood(
         grammar: states, edges and rules.
         free_ends: windows begin and end in any state; otherwise as whole sequences do.
 
-    Gradients flow to `emissions` and `weights`. CUDA tensors are copied to the CPU kernels.
+    Gradients flow to `emissions` and `weights`. On a GPU all stays there where Triton is
+    installed, and is copied to the CPU's kernels where it is not.
     """
-    words, allowed = _as_uint32(words), _as_uint32(allowed)
     values, possible = _LogLikelihood.apply(emissions, weights, words, allowed, grammar, free_ends)
     return LogLikelihood(values, possible)
 
@@ -61,6 +62,13 @@ def _as_uint32(values: Tensor | np.ndarray) -> np.ndarray:
     )
 
 
+def _as_integers(values: Tensor | np.ndarray, device: torch.device) -> Tensor:
+    """Int64 of 32 bits."""
+    if not isinstance(values, Tensor):
+        values = torch.from_numpy(values.astype(np.int64))
+    return values.to(device, torch.int64) & int(ALL_LABELS)
+
+
 def _in_threads(function: Callable[..., Any], jobs: Iterable[tuple]) -> list[Any]:
     """Results of `function(*job)` in order; the kernels run without the interpreter's lock."""
     jobs = list(jobs)
@@ -68,10 +76,90 @@ def _in_threads(function: Callable[..., Any], jobs: Iterable[tuple]) -> list[Any
         return list(pool.map(lambda job: function(*job), jobs))
 
 
-def _as_array(values: Tensor) -> np.ndarray:
+def _kept_type(values: Tensor) -> torch.dtype:
     """Float32 or, of double, float64."""
-    kept = torch.float64 if values.dtype == torch.float64 else torch.float32
-    return values.detach().to("cpu", kept).contiguous().numpy()
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
+
+
+def _as_array(values: Tensor) -> np.ndarray:
+    """On the CPU, of the kept type."""
+    return values.detach().to("cpu", _kept_type(values)).contiguous().numpy()
+
+
+class _Likelihoods(NamedTuple):
+    """Log-likelihoods (B,), whether they are any (B,), and their gradients.
+
+    Attributes:
+        by_emission: (B, L, K).
+        by_weight: (B, P) float64.
+    """
+
+    values: Tensor
+    possible: Tensor
+    by_emission: Tensor
+    by_weight: Tensor
+
+
+def _likelihoods_on_cpu(
+    emissions: Tensor,
+    weights: Tensor,
+    words: np.ndarray,
+    allowed: np.ndarray,
+    grammar: Grammar,
+    ends: tuple[np.ndarray, np.ndarray],
+) -> _Likelihoods:
+    scores, pair_scores = _as_array(emissions), weights.detach().double().cpu().numpy()
+
+    def partition(window: int, restricted: bool) -> tuple[float, np.ndarray, np.ndarray]:
+        mask = allowed[window] if restricted else np.full(len(words[window]), ALL_LABELS)
+        return log_partition(grammar, pair_scores, words[window], scores[window], mask, *ends)
+
+    n_windows = len(words)
+    jobs = [(window, restricted) for restricted in (True, False) for window in range(n_windows)]
+    results = _in_threads(partition, jobs)
+    values, possible = np.zeros(n_windows), np.ones(n_windows, bool)
+    by_emission = np.zeros_like(scores)
+    by_weight = np.zeros((n_windows, len(pair_scores)))
+    for window in range(n_windows):
+        fitting, every = results[window], results[n_windows + window]
+        possible[window] = fitting[0] != -math.inf
+        if possible[window]:
+            values[window] = fitting[0] - every[0]
+            np.subtract(fitting[1], every[1], out=by_emission[window])
+            by_weight[window] = fitting[2] - every[2]
+    return _Likelihoods(*map(torch.from_numpy, (values, possible, by_emission, by_weight)))
+
+
+def _likelihoods_on_gpu(
+    emissions: Tensor,
+    weights: Tensor,
+    words: Tensor | np.ndarray,
+    allowed: Tensor | np.ndarray,
+    grammar: Grammar,
+    ends: tuple[np.ndarray, np.ndarray],
+) -> _Likelihoods:
+    masks = _as_integers(allowed, emissions.device)
+    masks = torch.cat((masks, torch.full_like(masks, int(ALL_LABELS))))
+    at = _as_integers(words, emissions.device).int().repeat(2, 1)
+    found = crf_cuda.partitions(
+        grammar, weights, at, emissions.repeat(2, 1, 1), masks, *ends
+    )  # fmt: skip
+    fitting, every = (
+        crf_cuda.Partition(*parts) for parts in zip(*(part.chunk(2) for part in found), strict=True)
+    )
+    made = _Likelihoods(
+        fitting.log_z - every.log_z,
+        torch.ones_like(fitting.fits),
+        (fitting.marginals - every.marginals).to(emissions.dtype),
+        fitting.counts - every.counts,
+    )
+    lost = (~(fitting.fits & every.fits)).nonzero().flatten()
+    if len(lost):
+        these = (_as_uint32(at[lost]), _as_uint32(masks[lost]))
+        again = _likelihoods_on_cpu(emissions[lost], weights, *these, grammar, ends)
+        for whole, part in zip(made, again, strict=True):
+            whole[lost] = part.to(whole)
+    return made
 
 
 class _LogLikelihood(torch.autograd.Function):
@@ -80,48 +168,33 @@ class _LogLikelihood(torch.autograd.Function):
         ctx: Any,
         emissions: Tensor,
         weights: Tensor,
-        words: np.ndarray,
-        allowed: np.ndarray,
+        words: Tensor | np.ndarray,
+        allowed: Tensor | np.ndarray,
         grammar: Grammar,
         free_ends: bool,
     ) -> tuple[Tensor, Tensor]:
         free = np.ones(len(grammar.states), bool)
         ends = (free, free) if free_ends else (grammar.begins, grammar.ends)
-        scores = _as_array(emissions)
-        pair_scores = weights.detach().double().cpu().numpy()
-
-        def partition(window: int, restricted: bool) -> tuple[float, np.ndarray, np.ndarray]:
-            mask = allowed[window] if restricted else np.full(len(words[window]), ALL_LABELS)
-            return log_partition(grammar, pair_scores, words[window], scores[window], mask, *ends)
-
-        n_windows = len(words)
-        jobs = [(window, restricted) for restricted in (True, False) for window in range(n_windows)]
-        results = _in_threads(partition, jobs)
-        likelihoods, possible = np.zeros(n_windows), np.ones(n_windows, bool)
-        emission_gradient = np.zeros_like(scores)
-        weight_gradient = np.zeros((n_windows, len(pair_scores)))
-        for window in range(n_windows):
-            fitting, every = results[window], results[n_windows + window]
-            possible[window] = fitting[0] != -math.inf
-            if possible[window]:
-                likelihoods[window] = fitting[0] - every[0]
-                np.subtract(fitting[1], every[1], out=emission_gradient[window])
-                weight_gradient[window] = fitting[2] - every[2]
+        if crf_cuda.is_available(emissions.device):
+            made = _likelihoods_on_gpu(emissions, weights, words, allowed, grammar, ends)
+        else:
+            these = (_as_uint32(words), _as_uint32(allowed))
+            made = _likelihoods_on_cpu(emissions, weights, *these, grammar, ends)
+        device = emissions.device
         ctx.save_for_backward(
-            torch.from_numpy(emission_gradient).to(emissions.device, emissions.dtype),
-            torch.from_numpy(weight_gradient).to(weights.device),
+            made.by_emission.to(device, emissions.dtype), made.by_weight.to(weights.device)
         )
         ctx.weight_type = weights.dtype
-        flags = torch.from_numpy(possible).to(emissions.device)
-        ctx.mark_non_differentiable(flags)
-        return torch.from_numpy(likelihoods.astype(scores.dtype)).to(emissions.device), flags
+        possible = made.possible.to(device)
+        ctx.mark_non_differentiable(possible)
+        return made.values.to(device, _kept_type(emissions)), possible
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        emission_gradient, weight_gradient = ctx.saved_tensors
-        for_emissions = emission_gradient * gradient.to(emission_gradient.dtype)[:, None, None]
-        for_weights = (weight_gradient * gradient.to(weight_gradient)[:, None]).sum(0)
+        by_emission, by_weight = ctx.saved_tensors
+        for_emissions = by_emission * gradient.to(by_emission.dtype)[:, None, None]
+        for_weights = (by_weight * gradient.to(by_weight)[:, None]).sum(0)
         return for_emissions, for_weights.to(ctx.weight_type), None, None, None, None
 
 
@@ -189,9 +262,7 @@ class LinearChainCRF(torchcrf.CRF):
         starts = self.start_transitions.expand(n_windows, -1).to(emissions.dtype)
         emissions = emissions.index_put((first, windows), starts, accumulate=True)
         emissions = emissions.index_put((last, windows), ends, accumulate=True)
-        return _LogPartition.apply(
-            emissions.transpose(0, 1), self.transitions, on.T.cpu().numpy(), self._grammar
-        )
+        return _LogPartition.apply(emissions.transpose(0, 1), self.transitions, on.T, self._grammar)
 
     def _viterbi_decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
         """Best tags of each window of emissions (L, B, K), where the mask is on."""
@@ -204,29 +275,71 @@ class LinearChainCRF(torchcrf.CRF):
         return [labels.tolist() for labels in _in_threads(best_labels, jobs)]
 
 
+def _partitions_on_cpu(
+    emissions: Tensor, transitions: Tensor, mask: np.ndarray, grammar: Grammar
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log partitions (B,), marginals (B, L, K) and counts (B, K * K) where mask (B, L) is on."""
+    scores, pair_scores = _as_array(emissions), _as_array(transitions).reshape(-1)
+    anywhere = np.ones(len(grammar.states), bool)
+
+    def partition(window: int) -> tuple[float, np.ndarray, np.ndarray]:
+        rows = scores[window][mask[window]]
+        words, allowed = chain_words(len(rows)), np.full(len(rows), ALL_LABELS)
+        return log_partition(grammar, pair_scores, words, rows, allowed, anywhere, anywhere)
+
+    values, marginals, counts = zip(
+        *_in_threads(partition, [(window,) for window in range(len(mask))]), strict=True
+    )
+    gradient = np.zeros_like(scores)
+    gradient[mask] = np.concatenate(marginals)
+    return (
+        torch.tensor(values, dtype=torch.float64),
+        torch.from_numpy(gradient),
+        torch.from_numpy(np.stack(counts)),
+    )
+
+
+def _partitions_on_gpu(
+    emissions: Tensor, transitions: Tensor, mask: Tensor, grammar: Grammar
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_partitions_on_cpu`."""
+    rows = torch.argsort(~mask, dim=1, stable=True)  # what is on first
+    places = rows.unsqueeze(-1).expand_as(emissions)
+    anywhere = np.ones(len(grammar.states), bool)
+    words = torch.full_like(rows, int(chain_words(1)[0]), dtype=torch.int32)
+    found = crf_cuda.partitions(
+        grammar, transitions.flatten(), words, emissions.gather(1, places), None,
+        anywhere, anywhere, mask.sum(1),
+    )  # fmt: skip
+    made = (
+        found.log_z,
+        torch.zeros_like(found.marginals).scatter_(1, places, found.marginals),
+        found.counts,
+    )
+    lost = (~found.fits).nonzero().flatten()
+    if len(lost):
+        again = _partitions_on_cpu(
+            emissions[lost], transitions, mask[lost].cpu().numpy(), grammar
+        )  # fmt: skip
+        for whole, part in zip(made, again, strict=True):
+            whole[lost] = part.to(whole)
+    return made
+
+
 class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, emissions: Tensor, transitions: Tensor, mask: np.ndarray, grammar: Grammar
+        ctx: Any, emissions: Tensor, transitions: Tensor, mask: Tensor, grammar: Grammar
     ) -> Tensor:
-        scores, pair_scores = _as_array(emissions), _as_array(transitions).reshape(-1)
-        anywhere = np.ones(len(grammar.states), bool)
-
-        def partition(window: int) -> tuple[float, np.ndarray, np.ndarray]:
-            rows = scores[window][mask[window]]
-            words, allowed = chain_words(len(rows)), np.full(len(rows), ALL_LABELS)
-            return log_partition(grammar, pair_scores, words, rows, allowed, anywhere, anywhere)
-
-        values, marginals, counts = zip(
-            *_in_threads(partition, [(window,) for window in range(len(mask))]), strict=True
-        )
-        gradient = np.zeros_like(scores)
-        gradient[mask] = np.concatenate(marginals)
-        pair_counts = np.stack(counts).reshape(-1, *transitions.shape)
+        if crf_cuda.is_available(emissions.device):
+            found = _partitions_on_gpu(emissions, transitions, mask, grammar)
+        else:
+            found = _partitions_on_cpu(emissions, transitions, mask.cpu().numpy(), grammar)
+        values, marginals, counts = found
         ctx.save_for_backward(
-            torch.from_numpy(gradient).to(emissions), torch.from_numpy(pair_counts).to(transitions)
+            marginals.to(emissions), counts.view(-1, *transitions.shape).to(transitions)
         )
-        return torch.from_numpy(np.array(values, scores.dtype)).to(emissions.device)
+        return values.to(emissions.device, _kept_type(emissions))
 
     @staticmethod
     @once_differentiable

@@ -74,9 +74,7 @@ class _Pace:
 @click.option(
     "--preset",
     type=click.Choice(["regulatory", "strided", "spt", "tiny"]),
-    default="regulatory",
-    show_default=True,
-    help="Size of the encoder, without --encoder and --init.",
+    help="Size of the encoder, without --encoder and --init.  [default: regulatory]",
 )
 @click.option(
     "--validation",

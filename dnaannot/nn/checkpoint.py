@@ -153,12 +153,8 @@ def load_encoder(
         encoder = build_encoder(_encoder_config(facts))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"describes no encoder in its header: {error}", path=path) from None
-    if config is not None and encoder.config != config:
-        raise ModelError(
-            f"holds another encoder than asked for: {_difference(encoder.config, config)}.",
-            path=path,
-            remedy="Leave out --preset, or pretrain an encoder with that preset.",
-        )
+    if config is not None:
+        check_encoder(encoder.config, config, path)
     tensors = {
         name.removeprefix(_ENCODER): value
         for name, value in _tensors(path).items()
@@ -166,6 +162,20 @@ def load_encoder(
     }
     _fill(encoder, tensors, path)
     return encoder, facts
+
+
+def check_encoder(found: EncoderConfig, wanted: EncoderConfig, path: str | Path) -> None:
+    """Refuse a model whose encoder is not the one asked for.
+
+    Raises:
+        ModelError: it is another one; the message tells a difference.
+    """
+    if found != wanted:
+        raise ModelError(
+            f"holds another encoder than asked for: {_difference(found, wanted)}.",
+            path=path,
+            remedy="Leave out --preset, or pretrain an encoder with that preset.",
+        )
 
 
 def _gene_model(facts: dict[str, Any], config: EncoderConfig) -> GeneModel:

@@ -16,11 +16,10 @@ from torch import Tensor
 from dnaannot.dna.grammar import UNKNOWN
 from dnaannot.dna.nine_labels import NINE, reverse_complement_nine
 from dnaannot.dna.sequence import reverse_complement
-from dnaannot.errors import DataError
 from dnaannot.evaluate.bend_labels import matthews
 from dnaannot.formats.bend import labels_beside
 from dnaannot.formats.output import atomic_output
-from dnaannot.nn.checkpoint import load_encoder, load_model
+from dnaannot.nn.checkpoint import load_model
 from dnaannot.nn.encoder import PAD, PRESETS
 from dnaannot.nn.nine_labels import NineLabelModel, freeze_encoder
 from dnaannot.predict.device import choose_compute
@@ -29,6 +28,7 @@ from dnaannot.training.bend_data import Sample, read_bend_data, some_of
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, OnStep, Run
 from dnaannot.training.splits import file_hash
+from dnaannot.training.start import check_start, start_encoder, start_facts
 from dnaannot.training.trainer import MicroLoss, Schedule
 
 PAPER_EPOCHS = 10
@@ -198,15 +198,14 @@ class BendRun(Run[NineLabelModel]):
     labels: str | None = None
     encoder: str | None = None
     freeze: bool = False
-    preset: str = "spt"
+    preset: str | None = None
     crf: bool = True
     epochs: int = PAPER_EPOCHS
     batch: int = 8
     label_fraction: float = 1.0
 
     def check(self) -> None:
-        if self.freeze and not self.encoder:
-            raise DataError("there is no encoder to freeze.", remedy="Give it by --encoder.")
+        check_start(self.encoder, None, self.freeze)
         super().check()
 
     @property
@@ -260,16 +259,16 @@ class BendRun(Run[NineLabelModel]):
                 "freeze": self.freeze,
                 "label_fraction": self.label_fraction,
             },
-            card={"training_data": hashes},
+            card={"training_data": hashes, "start": start_facts(self.encoder)},
             data={self.table: counts},
             curves=Curves(axis="validation"),
         )
 
     def _model(self, train: Sequence[Sample]) -> NineLabelModel:
         if self.encoder is None:
-            model = NineLabelModel(PRESETS[self.preset], self.crf)
+            model = NineLabelModel(PRESETS[self.preset or "spt"], self.crf)
         else:
-            encoder, _ = load_encoder(self.encoder)
+            encoder = start_encoder(self.encoder, self.preset)
             model = NineLabelModel(encoder.config, self.crf)
             model.encoder.load_state_dict(encoder.state_dict())
         if self.freeze:

@@ -12,14 +12,14 @@ from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import parse_region
-from dnaannot.nn.checkpoint import load_encoder, load_gene_model
+from dnaannot.nn.checkpoint import load_gene_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.gene_data import GeneData, Pair, read_gene_data
 from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
 from dnaannot.training.run import Job, Run
-from dnaannot.training.splits import file_hash
+from dnaannot.training.start import check_preset, check_start, start_encoder, start_facts
 
 
 @dataclass(kw_only=True)
@@ -51,10 +51,7 @@ class GeneRun(Run[GeneModel]):
     min_intron: int = 20
 
     def check(self) -> None:
-        if self.encoder and self.init:
-            raise DataError("--encoder and --init both say where to start.", remedy="Give one.")
-        if self.freeze and not (self.encoder or self.init):
-            raise DataError("there is no encoder to freeze.", remedy="Give it by --encoder.")
+        check_start(self.encoder, self.init, self.freeze)
         super().check()
 
     def job(self, compute: Compute) -> Job[GeneModel]:
@@ -66,7 +63,7 @@ class GeneRun(Run[GeneModel]):
         self._tell(data)
         objective = self._objective(model, compute.bf16)
         train = self._labelled(data, objective.window)
-        start = self._start()
+        start = start_facts(self.encoder or self.init)
         impossible = _Count()
 
         def losses(steps: int) -> GeneLosses:
@@ -111,13 +108,6 @@ class GeneRun(Run[GeneModel]):
             remarks=impossible.remarks,
         )
 
-    def _start(self) -> dict[str, str]:
-        """SHA-256 of the file that the run starts from, by its name; nothing from scratch."""
-        if not (given := self.encoder or self.init):
-            return {}
-        entry = find(given)
-        return {entry.name: file_hash(entry.path)}
-
     def _labelled(self, data: GeneData, window: int) -> list[Region]:
         """The regions to train on, with labels for as many genes as wanted."""
         if self.label_fraction == 1:
@@ -127,16 +117,15 @@ class GeneRun(Run[GeneModel]):
         return regions
 
     def _model(self) -> GeneModel:
-        preset = PRESETS[self.preset] if self.preset else None
         if self.encoder is not None:
-            encoder, _ = load_encoder(find(self.encoder).path, preset)
+            encoder = start_encoder(self.encoder, self.preset)
             model = GeneModel(encoder.config, self.min_intron)
             model.encoder.load_state_dict(encoder.state_dict())
             return model
         if self.init is None:
-            return GeneModel(preset or PRESETS["strided"], self.min_intron)
-        entry = find(self.init)
-        model, _ = load_gene_model(entry.path)
+            return GeneModel(PRESETS[self.preset or "strided"], self.min_intron)
+        model, _ = load_gene_model(find(self.init).path)
+        check_preset(model, self.preset, self.init)
         if model.grammar.min_intron == self.min_intron:
             return model
         other = GeneModel(model.encoder.config, self.min_intron)

@@ -11,12 +11,13 @@ from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
 from dnaannot.errors import DataError, ModelError
 from dnaannot.evaluate.intervals import parse_region
-from dnaannot.nn.checkpoint import load_encoder, load_track_model
+from dnaannot.nn.checkpoint import load_track_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, Run
+from dnaannot.training.start import check_preset, check_start, start_encoder, start_facts
 from dnaannot.training.track_data import Assembly, TrackData, read_track_data
 from dnaannot.training.track_labels import LabelRules
 from dnaannot.training.tracks import (
@@ -38,7 +39,7 @@ class TrackRun(Run[TrackModel]):
     encoder: str | None = None
     init: str | None = None
     freeze: bool = False
-    preset: str = "regulatory"
+    preset: str | None = None
     validation: Sequence[str] = ()
     exclude: Sequence[str] = ()
     validation_genomes: Sequence[str] = ()
@@ -99,6 +100,8 @@ class TrackRun(Run[TrackModel]):
             },
             card={
                 "training_data": data.hashes,
+                "start": start_facts(self.encoder or self.init),
+                "frozen_encoder": self.freeze,
                 "validation": [*self.validation, *map(_folder_and_name, self.validation_genomes)],
                 "excluded": list(self.exclude),
                 "labels": data.counts,
@@ -115,10 +118,7 @@ class TrackRun(Run[TrackModel]):
             DataError: settings do not fit together.
         """
         super().check()
-        if self.encoder and self.init:
-            raise DataError("--encoder and --init both say where to start.", remedy="Give one.")
-        if self.freeze and not (self.encoder or self.init):
-            raise DataError("there is no encoder to freeze.", remedy="Give it by --encoder.")
+        check_start(self.encoder, self.init, self.freeze)
         if bool(self.validation_genomes) != bool(self.validation_labels):
             raise DataError(
                 "--validation-genome and --validation-labels go together.", remedy="Give both."
@@ -163,16 +163,16 @@ class TrackRun(Run[TrackModel]):
                     path=self.init,
                     remedy=f"Give --window {model.window}.",
                 )
+            check_preset(model, self.preset, self.init)
             return model
-        config = PRESETS[self.preset]
-        weights = None
-        if self.encoder is not None:
-            encoder, _ = load_encoder(find(self.encoder).path)
-            config, weights = encoder.config, encoder.state_dict()
-        model = TrackModel(config, len(names), self.window, data.sites)
+        if self.encoder is None:
+            config = PRESETS[self.preset or "regulatory"]
+            model = TrackModel(config, len(names), self.window, data.sites)
+        else:
+            encoder = start_encoder(self.encoder, self.preset)
+            model = TrackModel(encoder.config, len(names), self.window, data.sites)
+            model.encoder.load_state_dict(encoder.state_dict())
         model.tracks = data.labels
-        if weights is not None:
-            model.encoder.load_state_dict(weights)
         model.start_at(
             [_start(label, rate) for label, rate in zip(data.labels, data.rates, strict=True)]
         )

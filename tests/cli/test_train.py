@@ -224,7 +224,7 @@ def test_files_go_in_pairs(train):
         ("##gff-version 3\n", ["no gene can be learned from"]),
         ("chrII\tx\tCDS\t1\n", ["line 1", "4 columns"]),
         ("chrII\tx\tCDS\ta\t9\t.\t+\t0\tParent=a\n", ["line 1", "not both integers"]),
-        ("2\tx\tCDS\t1\t9\t.\t+\t0\tParent=a\n", ["(2)", "chrII", "'chr' or without"]),
+        ("2\tx\tCDS\t1\t9\t.\t+\t0\tParent=a\n", ["('2')", "chrII", "'chr' or without"]),
         ("chrII\tx\tCDS\t1\t900000\t.\t+\t0\tParent=a\n", ["1 outside the sequence"]),
         ("chrII\tx\tCDS\t1\t9\t.\t+\t0\tID=a\n", ["1 CDS without a transcript"]),
         (

@@ -131,6 +131,16 @@ def test_an_encoder_of_another_task_is_a_start(train, folder, tiny_model):
     assert torch.equal(tensors("m.safetensors"), tensors("genes.safetensors"))
 
 
+@pytest.mark.parametrize("start", ["--encoder", "--init"])
+def test_a_start_of_another_preset_is_refused(train, folder, tmp_path, start):
+    train(*SMALL, *STEPS)
+    os.rename("m.safetensors", "old.safetensors")
+    done = train(*SMALL, *STEPS, start, "old.safetensors", "--preset", "strided")
+    assert done.status == 1
+    assert "old.safetensors" in done.stderr
+    assert "Leave out --preset" in done.stderr
+
+
 def test_a_model_goes_on_only_with_its_own_labels(train, folder):
     train(*SMALL, *STEPS)
     os.rename("m.safetensors", "old.safetensors")

@@ -50,6 +50,11 @@ svg .side { fill: #5c6370; font-size: 11px; }
 .key { display: inline-block; width: 22px; height: 11px; border-radius: 2px; margin: 0 4px 0 10px;
   border: 1.6px solid #d55e00; background: #fff; vertical-align: -1px; }
 .key.right { border-color: #0072b2; background: #0072b2; }
+figure img { width: 100%; height: auto; display: block; }
+.numbers, .words { overflow-x: auto; } .numbers table { width: auto; min-width: 45%; }
+.many td, .many th { font-size: 12px; padding: 3px 6px; }
+.words td, .words th { text-align: left; vertical-align: top; }
+.words td:first-child { overflow-wrap: anywhere; min-width: 10em; }
 .matrix td, .matrix th { font-size: 12px; padding: 3px 6px; }
 .matrix td.same { font-weight: 600; }
 details { margin: 12px 0; } summary { cursor: pointer; color: #0072b2; }

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from dnaannot.evaluate.page import figure, page, table
 from dnaannot.formats.output import atomic_output, make_folder
+from dnaannot.training.curves import draw_curves, readable
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:left;"
-    "border-bottom:1px solid #ddd}img{max-width:100%}"
-)
+_MOST_COLUMNS = 14
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Curves:
         axis: what the values are.
         keys: the metrics drawn; all but step, score and those in `hidden` by default.
         hidden: metrics not drawn.
-        levels: values that do not change, drawn as lines across.
+        levels: values that do not change, drawn as lines across; the lowest is the best.
     """
 
     axis: str = "validation F1"
@@ -72,69 +70,87 @@ def write_report(
     }
     with atomic_output(folder / "report.json") as stream:
         json.dump({**facts, "losses": list(losses)}, stream, indent=1)
-    picture = _picture(history, losses, curves)
+    drawn = curves.of(history[0]) if history else []
+    picture = draw_curves(history, losses, drawn, curves.axis, curves.levels)
     with atomic_output(folder / "curves.png", "wb") as stream:
         stream.write(picture)
     with atomic_output(folder / "report.html") as stream:
-        stream.write(_page(facts, picture))
+        stream.write(_page(facts, drawn, picture))
 
 
-def _picture(
-    history: Sequence[Mapping[str, float]], losses: Sequence[float], curves: Curves
-) -> bytes:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    size = max(1, len(losses) // 200)
-    means = [
-        sum(losses[i : i + size]) / len(losses[i : i + size]) for i in range(0, len(losses), size)
-    ]
-    left.plot([i * size for i in range(len(means))], means, color="#0072b2")
-    left.set(xlabel="step", ylabel="training loss", yscale="log")
-    steps = [metrics["step"] for metrics in history]
-    for key in curves.of(history[0]) if history else ():
-        right.plot(steps, [m[key] for m in history], marker="o", ms=3, label=key)
-    for number, (name, value) in enumerate(curves.levels.items()):
-        right.axhline(value, color=f"{0.2 + 0.6 * number / len(curves.levels):.2f}", lw=0.8)
-        right.text(steps[-1] if steps else 0, value, name, fontsize=6, ha="right", va="bottom")
-    right.set(xlabel="step", ylabel=curves.axis)
-    if history:
-        right.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
-
-
-def _page(facts: Mapping[str, Any], picture: bytes) -> str:
+def _page(facts: Mapping[str, Any], drawn: Sequence[str], picture: bytes) -> str:
+    settings, history = facts["settings"], facts["validation"]
     image = base64.b64encode(picture).decode()
+    chart = f'<img alt="loss and validation" src="data:image/png;base64,{image}">'
     sections = [f"<p>{escape(remark)}</p>" for remark in facts["remarks"]]
-    sections.append(f'<img alt="training and validation" src="data:image/png;base64,{image}">')
-    history = facts["validation"]
+    sections += ["<h2>Course</h2>", figure("Training loss, and validation", chart)]
+    head = {"model": Path(settings.get("output", "model")).name}
     if history:
-        rows = [list(metrics.values()) for metrics in history]
-        sections.append("<h2>Validation</h2>" + _table(list(history[0]), rows))
+        best = max(history, key=lambda metrics: metrics["score"])
+        head["weights kept"] = f"of step {best['step']:,.0f}, the best by validation"
+        sections += _validation(history, best, drawn)
     if facts["levels"]:
-        rows = [list(level) for level in facts["levels"].items()]
-        sections.append("<h2>For comparison</h2>" + _table(["model", "value"], rows))
-    if facts["data"]:
-        columns = list(next(iter(facts["data"].values())))
-        rows = [[name, *values.values()] for name, values in facts["data"].items()]
-        sections.append("<h2>Data</h2>" + _table(["input", *columns], rows))
-    rows = [list(setting) for setting in facts["settings"].items()]
-    sections.append("<h2>Settings</h2>" + _table(["setting", "value"], rows))
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>dnaannot training</title>"
-        f"<style>{_STYLE}</style><h1>Training report</h1>{''.join(sections)}</html>"
-    )
+        levels = sorted(facts["levels"].items(), key=lambda level: level[1])
+        rows = [[name, f"{value:.4f}"] for name, value in levels]
+        sections += ["<h2>For comparison</h2>", _table(["model", "value"], rows)]
+    sections += _data(facts["data"])
+    rows = [[name.replace("_", " "), _text(value)] for name, value in settings.items()]
+    sections += ["<h2>Settings</h2>", _table(["setting", "value"], rows, "words")]
+    return page(f"{head['model']}: training", "Training report", "train", head, sections)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    def cell(value: Any) -> str:
-        if isinstance(value, Mapping):
-            return escape(", ".join(f"{count} {name}" for name, count in value.items()))
-        return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+def _validation(
+    history: Sequence[Mapping[str, float]], best: Mapping[str, float], drawn: Sequence[str]
+) -> list[str]:
+    """A row a validation; of very many metrics those drawn, and the others of the step kept."""
+    keys = [key for key in best if key not in ("step", "score")]
+    shown = keys if len(keys) <= _MOST_COLUMNS else list(drawn)
+    rows = [
+        [("\u2192 " if metrics is best else "") + f"{metrics['step']:,.0f}"]
+        + [f"{metrics[key]:.4f}" for key in (*shown, "score")]
+        for metrics in history
+    ]
+    sections = ["<h2>Validation</h2>", _table([*map(readable, ("step", *shown, "score"))], rows)]
+    of: dict[str, dict[str, float]] = defaultdict(dict)
+    for key in keys:
+        if key not in shown:
+            group, _, name = key.rpartition(".")
+            of[group][name] = best[key]
+    if of:
+        names = list(dict.fromkeys(name for metrics in of.values() for name in metrics))
+        rows = [
+            [group, *(f"{each[name]:.4f}" if name in each else "\u2013" for name in names)]
+            for group, each in of.items()
+        ]
+        sections += ["<h2>Labels, at the step kept</h2>"]
+        sections += [_table(["label", *map(readable, names)], rows)]
+    return sections
 
-    lines = ["<tr>" + "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in head)]
-    lines += ["<tr>" + "".join(f"<td>{cell(v)}</td>" for v in row) for row in rows]
-    return f"<table>{'</tr>'.join(lines)}</tr></table>"
+
+def _data(data: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if not data:
+        return []
+    columns = [name.replace("_", " ") for name in next(iter(data.values()))]
+    rows = [[name, *map(_text, values.values())] for name, values in data.items()]
+    has_words = any(isinstance(value, Mapping) for each in data.values() for value in each.values())
+    kind = "words" if has_words else "numbers"
+    return ["<h2>Data</h2>", _table(["input", *columns], rows, kind)]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
+    many = " many" if len(head) > _MOST_COLUMNS // 2 else ""
+    return f'<div class="{kind}{many}">{table(head, rows)}</div>'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count:,} {name}" for name, count in value.items()) or "\u2013"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "\u2013"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if value else "\u2013"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +16,20 @@ from dnaannot.formats.source import STDIN, display_name
 LEAST_CPG_SHARE = 0.8
 
 
-def check_names(names: Iterable[str], sizes: Mapping[str, int], path: str | Path) -> list[str]:
-    """The names of a label file that the genome does not hold, in order; they will not count.
+def check_names(names: Iterable[str], there: Collection[str], path: str | Path) -> list[str]:
+    """The names of a label file that are not `there`, in the genome; they will not count.
 
     Raises:
         DataError: it holds none of them; the message names those of both and tells of 'chr'.
     """
     ordered = list(dict.fromkeys(names))
-    absent = [name for name in ordered if name not in sizes]
+    absent = [name for name in ordered if name not in there]
     if not ordered or len(absent) < len(ordered):
         return absent
     raise DataError(
-        f"None of its sequences is in the genome: {listed(ordered)} here, {listed(sizes)} there.",
+        f"None of its sequences is in the genome: {listed(ordered)} here, {listed(there)} there.",
         path=display_name(path),
-        remedy=naming_remedy(ordered, sizes, "Give the genome that the file was made on."),
+        remedy=naming_remedy(ordered, there, "Give the genome that the file was made on."),
     )
 
 

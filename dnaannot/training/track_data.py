@@ -147,7 +147,7 @@ class _Absent(LabelSource):
         self.path, self.labels, self.names = source.path, source.labels, ()
         self.sites = source.sites
 
-    def check(self, sizes: object) -> None:
+    def check(self, genome: object) -> None:
         pass
 
     def centres(self, name: str, codes: np.ndarray) -> np.ndarray:
@@ -179,29 +179,37 @@ def _like(
     return found
 
 
+def _genome(paths: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Codes (L,) of all sequences, by name."""
+    genome: dict[str, np.ndarray] = {}
+    holder: dict[str, Path] = {}
+    for path in paths:
+        for record in read_fasta(path):
+            if record.name in holder:
+                raise DataError(
+                    f"sequence {record.name!r} is also in {holder[record.name]}.",
+                    path=path,
+                    remedy="Give each sequence once.",
+                )
+            holder[record.name] = path
+            genome[record.name] = record.codes
+    return genome
+
+
 def _sequences(
     assembly: Assembly, sources: Sequence[LabelSource], window: int, data: TrackData
 ) -> list[TrackSequence]:
     """All sequences of an assembly with labelled positions."""
-    records = []
-    seen: dict[str, Path] = {}
-    for genome in assembly.genomes:
-        for record in read_fasta(genome):
-            if record.name in seen:
-                raise DataError(
-                    f"sequence {record.name!r} is also in {seen[record.name]}.", path=genome
-                )
-            seen[record.name] = genome
-            records.append((record.name, record.codes))
-        data.hashes[unlike(genome, data.hashes)] = file_hash(genome)
-    sizes = {name: len(codes) for name, codes in records}
+    genome = _genome(assembly.genomes)
+    for path in assembly.genomes:
+        data.hashes[unlike(path, data.hashes)] = file_hash(path)
     for source in sources:
-        source.check(sizes)
+        source.check(genome)
         if source.names:
             data.hashes[unlike(source.path, data.hashes)] = file_hash(source.path)
     span = _CPG_SPAN if data.sites == "cpg" else 0
     sequences = []
-    for name, codes in records:
+    for name, codes in genome.items():
         centres = positions_of(sources, name, codes, window)
         targets = targets_of(sources, name, codes, centres)
         sequences.append(TrackSequence(name, codes, centres, targets, span))

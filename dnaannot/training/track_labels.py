@@ -72,13 +72,13 @@ class LabelSource(ABC):
     names: tuple[str, ...]
     sites: str | None = None
 
-    def check(self, sizes: Mapping[str, int]) -> None:
-        """Refuse a file that does not belong to the genome of these sequence lengths.
+    def check(self, genome: Mapping[str, np.ndarray]) -> None:
+        """Refuse a file that does not belong to a genome, codes (L,) by sequence name.
 
         Raises:
             DataError: it does not.
         """
-        check_names(self.names, sizes, self.path)
+        check_names(self.names, genome, self.path)
 
     def centres(self, name: str, codes: np.ndarray) -> np.ndarray:
         """Its own positions (n,) on a sequence, in any order."""
@@ -100,9 +100,9 @@ class Peaks(LabelSource):
         self.names = tuple(self._peaks)
         self._least = rules.least(self.labels[0].task)
 
-    def check(self, sizes: Mapping[str, int]) -> None:
-        super().check(sizes)
-        check_within(self._peaks, sizes, self.path)
+    def check(self, genome: Mapping[str, np.ndarray]) -> None:
+        super().check(genome)
+        check_within(self._peaks, _sizes(genome), self.path)
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         peaks = self._peaks.get(name, np.zeros((0, 2), np.int64))
@@ -121,9 +121,9 @@ class Signal(LabelSource):
             self._sizes = track.sizes
         self.names = tuple(self._sizes)
 
-    def check(self, sizes: Mapping[str, int]) -> None:
-        super().check(sizes)
-        check_sizes(self._sizes, sizes, self.path)
+    def check(self, genome: Mapping[str, np.ndarray]) -> None:
+        super().check(genome)
+        check_sizes(self._sizes, _sizes(genome), self.path)
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         if name not in self._sizes:
@@ -154,13 +154,16 @@ class MethylatedSites(LabelSource):
         self.labels = (TrackLabel(rules.task_of(name, "methylation"), name),)
         self.names = tuple(self._of)
 
+    def check(self, genome: Mapping[str, np.ndarray]) -> None:
+        super().check(genome)
+        positions = {name: of.positions for name, of in self._of.items()}
+        check_cpg_share(*_cpgs_and_sites(positions, genome), self.path)
+
     def centres(self, name: str, codes: np.ndarray) -> np.ndarray:
         if name not in self._of:
             return np.zeros(0, np.int64)
         positions = self._of[name].positions
-        is_cpg = at_cpgs(positions, codes)
-        check_cpg_share(int(is_cpg.sum()), len(positions), self.path)
-        return positions[is_cpg]
+        return positions[at_cpgs(positions, codes)]
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         of = self._of.get(name)
@@ -178,7 +181,7 @@ class Windows(LabelSource):
     """A table of windows: each tells of the window around its middle, whatever its length.
 
     Of methylation, it tells of the CpG in its middle, which begins at the middle or, where both
-    its bases are centred, a base before it.
+    its bases are centred, a base before it: `check` tells which.
     """
 
     def __init__(self, path: Path, rules: LabelRules) -> None:
@@ -193,25 +196,22 @@ class Windows(LabelSource):
         is_methylation = all(label.task == "methylation" for label in self.labels)
         self.sites = "cpg" if is_methylation else "windows"
 
+    def check(self, genome: Mapping[str, np.ndarray]) -> None:
+        super().check(genome)
+        spans = {name: of.spans for name, of in self._of.items()}
+        check_within(spans, _sizes(genome), self.path)
+        if self.sites == "cpg":
+            before = {name: middles - 1 for name, middles in self._middles.items()}
+            choices = [self._middles, before]
+            counts = [_cpgs_and_sites(positions, genome) for positions in choices]
+            check_cpg_share(*max(counts), self.path)
+            self._middles = choices[counts.index(max(counts))]
+
     def centres(self, name: str, codes: np.ndarray) -> np.ndarray:
-        of = self._of.get(name)
-        if of is None:
+        if name not in self._of:
             return np.zeros(0, np.int64)
-        beyond = int((of.spans[:, 1] > len(codes)).sum())
-        if beyond:
-            raise DataError(
-                f"{beyond:,} windows end past the end of {name!r} ({len(codes):,} bases).",
-                path=self.path,
-                remedy="Give the genome of the assembly that the labels were made on.",
-            )
         middles = self._middles[name]
-        if self.sites != "cpg":
-            return middles
-        shifted = max((middles, middles - 1), key=lambda each: int(at_cpgs(each, codes).sum()))
-        is_cpg = at_cpgs(shifted, codes)
-        check_cpg_share(int(is_cpg.sum()), len(middles), self.path)
-        self._middles[name] = shifted
-        return shifted[is_cpg]
+        return middles[at_cpgs(middles, codes)] if self.sites == "cpg" else middles
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         targets = np.full((len(centres), len(self.labels)), UNKNOWN, np.uint8)
@@ -278,6 +278,18 @@ def _floats(targets: np.ndarray) -> np.ndarray:
     if targets.dtype != np.uint8:
         return targets
     return np.where(targets == UNKNOWN, np.nan, targets).astype(np.float32)
+
+
+def _sizes(genome: Mapping[str, np.ndarray]) -> dict[str, int]:
+    return {name: len(codes) for name, codes in genome.items()}
+
+
+def _cpgs_and_sites(
+    positions: Mapping[str, np.ndarray], genome: Mapping[str, np.ndarray]
+) -> tuple[int, int]:
+    """How many positions (n,) on sequences of the genome are CpGs, and how many there are."""
+    is_cpg = [at_cpgs(positions[name], genome[name]) for name in positions if name in genome]
+    return sum(int(each.sum()) for each in is_cpg), sum(map(len, is_cpg))
 
 
 def _middles(windows: LabelledWindows) -> np.ndarray:

@@ -116,6 +116,23 @@ def test_a_sequence_where_one_file_has_too_few_reads_is_unknown_there(folder, co
     assert (b.targets[:, 1] == UNKNOWN).all()
 
 
+def bedmethyl_lines(name, sites):
+    return [f"{name}\t{at}\t{at + 2}\t.\t20\t.\t0\t0\t0\t20\t{100 * (n % 2)}\n"
+            for n, at in enumerate(sites)]  # fmt: skip
+
+
+def test_whether_sites_are_cpgs_is_judged_by_the_whole_file(folder, codes):
+    """A donor's own CpGs can be most of what a short sequence has."""
+    lines = bedmethyl_lines("a", cpg_sites(codes)[:90])
+    (folder / "x.bedmethyl").write_text("".join(lines + bedmethyl_lines("b", [3, 5, 7])))
+    expected = np.isin([3, 5, 7], cpg_sites(codes)).sum()
+    assert [len(r.sequence.centres) for r in read(folder, "x.bedmethyl").train] == [90, expected]
+    wrong = bedmethyl_lines("b", range(3, 90))
+    (folder / "x.bedmethyl").write_text("".join(lines + wrong))
+    with pytest.raises(DataError, match="of 177 sites"):
+        read(folder, "x.bedmethyl")
+
+
 @pytest.mark.parametrize("before", [256, 255])
 def test_methylation_windows_are_of_the_cpg_in_their_middle(folder, codes, before):
     sites = cpg_sites(codes)[20:50]

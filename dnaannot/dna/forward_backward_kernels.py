@@ -11,11 +11,23 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from dnaannot.dna.forward_backward_tables import Model
+
 _TINY = 1e-280
 _RESCALE_BELOW, _RESCALE_ABOVE = 1e-20, 1e20
 _TOLERANCE = 1e-6
 
-_kernel = njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+_FAST = {"contract", "reassoc", "nsz"}
+_kernel = njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, fastmath=_FAST)
+_part = njit(
+    forceinline=True,  # left as a function, it may round otherwise in the run that compiles it
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath=_FAST,
+)
 
 
 class Lattice(NamedTuple):
@@ -54,7 +66,7 @@ class Return(NamedTuple):
     covered: np.ndarray
 
 
-def new_lattice(rows: int, model) -> Lattice:
+def new_lattice(rows: int, model: Model) -> Lattice:
     """An empty lattice."""
     n_states, n_lanes = len(model.label_of_state), len(model.lane_label)
     return Lattice(
@@ -76,91 +88,8 @@ def carry(before: Lattice, lattice: Lattice, rows: int) -> None:
     lattice.inflight[:] = before.inflight
 
 
-@_kernel
-def relattice(first, model, scores, log_alpha, lattice):
-    """Fill the rows from `first` on from logarithms (R, S) that are 0 at the base before."""
-    alpha, log_scale, flow, _, landed, inflight = lattice
-    level = 0.0
-    for t in range(first, len(alpha)):
-        greatest = -np.inf
-        for s in range(alpha.shape[1]):
-            greatest = max(greatest, log_alpha[t, s])
-        log_scale[t] = greatest - level if greatest > -np.inf else 0.0
-        level += log_scale[t]
-        for s in range(alpha.shape[1]):
-            alpha[t, s] = np.exp(log_alpha[t, s] - level)
-        advance_lanes(t, first, model, scores, lattice)
-        for n in range(flow.shape[1]):
-            flow[t, n] -= log_scale[t]
-            landed[t, n] *= np.exp(-log_scale[t])
-    inflight[:] = 0.0
-
-
-@_kernel
-def forward(first, model, steps, scores, likelihoods, starts, lattice):
-    """Fill the rows from `first` on; False when all mass is lost.
-
-    The mass inside jumps counts in the scale, or an intron that is certain would leave nothing.
-    """
-    alpha, log_scale, flow, _, landed, inflight = lattice
-    rows, n_states = alpha.shape
-    n_lanes, n_jumps, bases = len(model.lane_label), len(model.jump_source), model.jump_bases
-    jump_factor, lane_factor = model.jump_factor, model.lane_factor
-    here, before = np.zeros(n_states), np.zeros(n_states)
-    for s in range(n_states if first else 0):
-        here[s] = alpha[first - 1, s]
-    for t in range(first, rows):
-        for s in range(n_states):
-            before[s] = here[s]
-            here[s] = 0.0
-        row = steps.classes[t - first]
-        for k in range(steps.indptr[row], steps.indptr[row + 1]):
-            here[steps.target[k]] += before[steps.source[k]] * steps.factor[k]
-        for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
-            state = steps.state[k]
-            likelihood = likelihoods[t - first, model.label_of_state[state]]
-            if t == 0:
-                here[state] = likelihood if starts[state] else 0.0
-            else:
-                here[state] *= likelihood
-        advance_lanes(t, first, model, scores, lattice)
-        total = 0.0
-        for n in range(n_lanes):
-            inflight[n] *= lane_factor[n]
-        for j in range(n_jumps):
-            inflight[model.jump_lane[j]] += before[model.jump_source[j]] * jump_factor[j]
-        for n in range(n_lanes):
-            inflight[n] *= likelihoods[t - first, model.lane_label[n]]
-            total += inflight[n]
-        if t >= bases:
-            for j in range(n_jumps):
-                sent = alpha[t - bases, model.jump_source[j]]
-                if sent > 0.0:
-                    factor = jump_factor[j] * landed[t, model.jump_lane[j]]
-                    here[model.jump_target[j]] += sent * factor
-        for s in range(n_states):
-            total += here[s]
-        if not (total > _TINY and total < np.inf):
-            return False
-        log_scale[t] = 0.0
-        if total < _RESCALE_BELOW or total > _RESCALE_ABOVE:
-            log_scale[t] = np.log(total)
-            for s in range(n_states):
-                here[s] /= total
-            for n in range(n_lanes):
-                inflight[n] /= total
-                flow[t, n] -= log_scale[t]
-                landed[t, n] /= total
-        for s in range(n_states):
-            here[s] = here[s] if here[s] > _TINY else 0.0
-            alpha[t, s] = here[s]
-        for n in range(n_lanes):
-            inflight[n] = inflight[n] if inflight[n] > _TINY else 0.0
-    return True
-
-
-@_kernel
-def advance_lanes(t, first, model, scores, lattice):
+@_part
+def _advance_lanes(t, first, model, scores, lattice):
     """Fill flow, blocked and landed of row t as if its log scale were 0."""
     _, _, flow, blocked, landed, _ = lattice
     bases = model.jump_bases
@@ -179,19 +108,91 @@ def advance_lanes(t, first, model, scores, lattice):
 
 
 @_kernel
-def _cut_factor(model, lattice, t, last, jump):
-    """What multiplies the mass at t that is inside a jump at `last`."""
-    lane = model.jump_lane[jump]
-    if lattice.blocked[last, lane] > t:
-        return 0.0
-    run = lattice.flow[last, lane] - lattice.flow[t, lane] + model.jump_weight[jump]
-    if last - 1 > t:
-        run += (last - 1 - t) * model.lane_weight[lane]
-    return np.exp(run)
+def relattice(first, model, scores, log_alpha, lattice):
+    """Fill the rows from `first` on from logarithms (R, S) that are 0 at the base before."""
+    alpha, log_scale, flow, _, landed, inflight = lattice
+    level = 0.0
+    for t in range(first, len(alpha)):
+        greatest = -np.inf
+        for s in range(alpha.shape[1]):
+            greatest = max(greatest, log_alpha[t, s])
+        log_scale[t] = greatest - level if greatest > -np.inf else 0.0
+        level += log_scale[t]
+        for s in range(alpha.shape[1]):
+            alpha[t, s] = np.exp(log_alpha[t, s] - level)
+        _advance_lanes(t, first, model, scores, lattice)
+        for n in range(flow.shape[1]):
+            flow[t, n] -= log_scale[t]
+            landed[t, n] *= np.exp(-log_scale[t])
+    inflight[:] = 0.0
 
 
 @_kernel
-def start_return(last, origin, model, lattice, end, counts):
+def forward(first, model, steps, scores, likelihoods, starts, lattice):
+    """Fill the rows from `first` on; False when all mass is lost.
+
+    The mass inside jumps counts in the scale, or an intron that is certain would leave nothing.
+    """
+    alpha, log_scale, flow, _, landed, inflight = lattice
+    rows, n_states = alpha.shape
+    n_lanes, n_jumps, bases = len(model.lane_label), len(model.jump_source), model.jump_bases
+    jump_factor, lane_factor = model.jump_factor, model.lane_factor
+    for t in range(first, rows):
+        for s in range(n_states):
+            alpha[t, s] = 0.0
+        row = steps.classes[t - first]
+        for k in range(steps.indptr[row], steps.indptr[row + 1]):
+            alpha[t, steps.target[k]] += alpha[t - 1, steps.source[k]] * steps.factor[k]
+        for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
+            state = steps.state[k]
+            likelihood = likelihoods[t - first, model.label_of_state[state]]
+            if t == 0:
+                alpha[t, state] = likelihood if starts[state] else 0.0
+            else:
+                alpha[t, state] *= likelihood
+        _advance_lanes(t, first, model, scores, lattice)
+        total = 0.0
+        for n in range(n_lanes):
+            inflight[n] *= lane_factor[n]
+        for j in range(n_jumps if t else 0):
+            inflight[model.jump_lane[j]] += alpha[t - 1, model.jump_source[j]] * jump_factor[j]
+        for n in range(n_lanes):
+            inflight[n] *= likelihoods[t - first, model.lane_label[n]]
+            total += inflight[n]
+        if t >= bases:
+            for j in range(n_jumps):
+                sent = alpha[t - bases, model.jump_source[j]]
+                if sent > 0.0:
+                    factor = jump_factor[j] * landed[t, model.jump_lane[j]]
+                    alpha[t, model.jump_target[j]] += sent * factor
+        for s in range(n_states):
+            total += alpha[t, s]
+        if not (total > _TINY and total < np.inf):
+            return False
+        log_scale[t] = 0.0
+        if total < _RESCALE_BELOW or total > _RESCALE_ABOVE:
+            log_scale[t] = np.log(total)
+            for s in range(n_states):
+                alpha[t, s] /= total
+            for n in range(n_lanes):
+                inflight[n] /= total
+                flow[t, n] -= log_scale[t]
+                landed[t, n] /= total
+        for s in range(n_states):
+            alpha[t, s] = alpha[t, s] if alpha[t, s] > _TINY else 0.0
+        for n in range(n_lanes):
+            inflight[n] = inflight[n] if inflight[n] > _TINY else 0.0
+    return True
+
+
+def start_return(
+    last: int,
+    origin: int,
+    model: Model,
+    lattice: Lattice,
+    end: np.ndarray,
+    counts: np.ndarray | None,
+) -> tuple[float, Return]:
     """Scaled mass of all paths that may end at row `last`, and the `Return` from there.
 
     Args:
@@ -199,39 +200,32 @@ def start_return(last, origin, model, lattice, end, counts):
         origin: coordinate of row 0.
         counts: (P + 1,) added to, or None.
     """
-    alpha = lattice.alpha
-    n_states, n_jumps, bases = alpha.shape[1], len(model.jump_source), model.jump_bases
-    behind = np.zeros(n_states)
-    returned, covered = np.zeros((bases, n_jumps)), np.zeros(len(model.lane_label))
-    posterior = np.zeros((bases, len(model.lane_label)))
-    total = 0.0
-    for s in range(n_states):
-        if end[s]:
-            behind[s] = 1.0
-            total += alpha[last, s]
-    low = max(0, last + 1 - bases)
-    for t in range(low, last):
-        for j in range(n_jumps):
-            sent = alpha[t, model.jump_source[j]]
-            if end[model.jump_target[j]] and sent > 0.0:
-                factor = _cut_factor(model, lattice, t, last, j)
-                returned[(origin + t) % bases, j] = factor
-                total += sent * factor
-    if not (total > 0.0 and total < np.inf):
-        return total, Return(behind, returned, posterior, covered)
-    for s in range(n_states):
-        behind[s] /= total
-    for t in range(low, last):
-        for j in range(n_jumps):
-            slot, lane = (origin + t) % bases, model.jump_lane[j]
-            returned[slot, j] /= total
-            share = alpha[t, model.jump_source[j]] * returned[slot, j]
-            posterior[slot, lane] += share
-            covered[lane] += share
-            if counts is not None:
-                counts[model.jump_pair[j]] += share
-                counts[model.lane_pair[lane]] += share * (last - 1 - t)
-    return total, Return(behind, returned, posterior, covered)
+    lanes = model.jump_lane
+    rows = np.arange(max(0, last + 1 - model.jump_bases), last)
+    slots = (origin + rows) % model.jump_bases
+    inside = last - 1 - rows
+    run = lattice.flow[last] - lattice.flow[rows]
+    run[:-1] += inside[:-1, None] * model.lane_weight
+    run[lattice.blocked[last] > rows[:, None]] = -np.inf
+    sent = lattice.alpha[rows][:, model.jump_source]
+    with np.errstate(over="ignore", invalid="ignore"):
+        onward = np.exp(run[:, lanes] + model.jump_weight)
+        onward[(sent == 0.0) | ~end[model.jump_target]] = 0.0
+        total = float(lattice.alpha[last, end].sum() + (sent * onward).sum())
+    behind = end.astype(np.float64)
+    returned = np.zeros((model.jump_bases, len(lanes)))
+    posterior = np.zeros((model.jump_bases, len(model.lane_label)))
+    if 0.0 < total < np.inf:
+        behind /= total
+        onward /= total
+        share = sent * onward
+        returned[slots] = onward
+        for lane in range(posterior.shape[1]):
+            posterior[slots, lane] = share[:, lanes == lane].sum(1)
+        if counts is not None:
+            np.add.at(counts, model.jump_pair, share.sum(0))
+            np.add.at(counts, model.lane_pair, inside @ posterior[slots])
+    return total, Return(behind, returned, posterior, posterior.sum(0))
 
 
 @_kernel
@@ -255,9 +249,8 @@ def backward(
     n_states, n_lanes = alpha.shape[1], len(model.lane_label)
     n_jumps, bases = len(model.jump_source), model.jump_bases
     jump_factor = model.jump_factor
-    edge_count = np.zeros(len(model.source))
     beta, ahead = np.zeros(n_states), np.zeros(n_states)
-    here, by_label = np.zeros(n_states), np.zeros(likelihoods.shape[1])
+    by_label = np.zeros(likelihoods.shape[1])
     slot = (origin + stop) % bases
     for t in range(stop - 1, first - 1, -1):
         slot = slot - 1 if slot else bases - 1
@@ -270,10 +263,9 @@ def backward(
             total += covered[n]
             posterior[slot, n] = 0.0
         for s in range(n_states):
-            here[s] = alpha[t, s]
             beta[s] = behind[s] if behind[s] > _TINY else 0.0
             behind[s] = 0.0
-            total += here[s] * beta[s]
+            total += alpha[t, s] * beta[s]
         if not abs(total - 1.0) < _TOLERANCE:
             return False
         scale = 1.0 if log_scale[t] == 0.0 else np.exp(-log_scale[t])
@@ -286,7 +278,7 @@ def backward(
                 by_label[k] = 0.0
             for k in range(steps.state_indptr[row], steps.state_indptr[row + 1]):
                 state = steps.state[k]
-                by_label[model.label_of_state[state]] += here[state] * beta[state]
+                by_label[model.label_of_state[state]] += alpha[t, state] * beta[state]
             for n in range(n_lanes):
                 by_label[model.lane_label[n]] += covered[n]
             for k in range(len(by_label)):
@@ -298,7 +290,7 @@ def backward(
             onward = steps.factor[k] * ahead[steps.target[k]]
             behind[source] += onward
             if counts is not None:
-                edge_count[steps.edge[k]] += alpha[t - 1, source] * onward
+                counts[model.pair[steps.edge[k]]] += alpha[t - 1, source] * onward
         for j in range(n_jumps):
             returned[slot, j] = 0.0
         if t < bases:
@@ -314,7 +306,4 @@ def backward(
                 if counts is not None:
                     counts[model.jump_pair[j]] += share
                     counts[model.lane_pair[lane]] += share * (bases - 1)
-    if counts is not None:
-        for e in range(len(edge_count)):
-            counts[model.pair[e]] += edge_count[e]
     return True

@@ -157,80 +157,6 @@ def shifted_scores(emissions, allowed, scores):
     return total, lowest
 
 
-@_kernel
-def _classify(keys, classes):
-    """Number the distinct keys (L,) by appearance into classes (L,); the distinct ones."""
-    n_slots = 1024
-    slots = np.full(n_slots, -1, np.int64)
-    distinct = np.empty(n_slots, np.uint64)
-    count = 0
-    for t in range(len(keys)):
-        key = keys[t]
-        if t and key == keys[t - 1]:
-            classes[t] = classes[t - 1]
-            continue
-        if 2 * count >= n_slots:
-            n_slots *= 2
-            distinct = np.concatenate((distinct, np.empty(n_slots // 2, np.uint64)))
-            slots = np.full(n_slots, -1, np.int64)
-            for number in range(count):
-                slot = _slot(distinct[number], n_slots)
-                while slots[slot] >= 0:
-                    slot = (slot + 1) % n_slots
-                slots[slot] = number
-        slot = _slot(key, n_slots)
-        while slots[slot] >= 0 and distinct[slots[slot]] != key:
-            slot = (slot + 1) % n_slots
-        if slots[slot] < 0:
-            slots[slot] = count
-            distinct[count] = key
-            count += 1
-        classes[t] = slots[slot]
-    return distinct[:count].copy()
-
-
-@_kernel
-def _slot(key, n_slots):
-    mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64((mixed >> np.uint64(33)) % np.uint64(n_slots))
-
-
-@_kernel
-def _list_edges(keys, model):
-    """Edges that each key, a word and the allowed labels in its upper half, leaves open."""
-    indptr = np.zeros(len(keys) + 1, np.uint64)
-    state_indptr = np.zeros(len(keys) + 1, np.uint64)
-    edge = np.empty(len(keys) * len(model.source), np.int64)
-    state = np.empty(len(keys) * len(model.label_of_state), np.uint16)
-    count = state_count = 0
-    for number in range(len(keys)):
-        word = np.uint32(keys[number] & np.uint64(0xFFFFFFFF))
-        allowed = np.uint32(keys[number] >> np.uint64(32))
-        reached = np.zeros(len(model.label_of_state), np.bool_)
-        for s in range(len(reached)):
-            reached[s] = word == 0
-        for j in range(len(model.jump_target)):
-            reached[model.jump_target[j]] = True
-        for e in range(len(model.source)):
-            label = np.uint32(model.label_of_state[model.target[e]])
-            if (
-                word & model.rule[e]
-                and word & model.rule_too[e]
-                and (allowed >> label) & np.uint32(1)
-                and model.weight[e] > -np.inf
-            ):
-                edge[count] = e
-                count += 1
-                reached[model.target[e]] = True
-        for s in range(len(reached)):
-            label = np.uint32(model.label_of_state[s])
-            if reached[s] and (allowed >> label) & np.uint32(1):
-                state[state_count] = s
-                state_count += 1
-        indptr[number + 1], state_indptr[number + 1] = count, state_count
-    return indptr, edge[:count].copy(), state_indptr, state[:state_count].copy()
-
-
 def list_steps(
     words: np.ndarray, allowed: np.ndarray, model: Model, at_start: bool = True
 ) -> Steps:
@@ -238,8 +164,34 @@ def list_steps(
     keys = (allowed.astype(np.uint64) << np.uint64(32)) | words
     if at_start:
         keys[0] &= np.uint64(0xFFFFFFFF00000000)
-    classes = np.empty(len(keys), np.int64)
-    indptr, edge, *states = _list_edges(_classify(keys, classes), model)
-    factor = np.exp(model.weight)[edge]
-    source, target = model.source[edge], model.target[edge]
-    return Steps(classes, indptr, edge.astype(np.uint16), source, target, factor, *states)
+    distinct, classes = np.unique(keys, return_inverse=True)
+    kinds = distinct.astype(np.uint32)[:, None]
+    permitted = _has_bit((distinct >> np.uint64(32)).astype(np.uint32), model.label_of_state)
+    is_open = (kinds & model.rule) != 0
+    is_open &= (kinds & model.rule_too) != 0
+    is_open &= permitted[:, model.target] & (model.weight > -np.inf)
+    row, edge = np.nonzero(is_open)
+    reached = np.repeat(kinds == 0, permitted.shape[1], axis=1)
+    reached[:, model.jump_target] = True
+    reached[row, model.target[edge]] = True
+    reached &= permitted
+    return Steps(
+        classes,
+        _row_ends(is_open),
+        edge.astype(np.uint16),
+        model.source[edge],
+        model.target[edge],
+        np.exp(model.weight)[edge],
+        _row_ends(reached),
+        np.nonzero(reached)[1].astype(np.uint16),
+    )
+
+
+def _has_bit(masks: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """(C, S) bool, whether each of masks (C,) uint32 has each of bits (S,)."""
+    return (masks[:, None] >> bits.astype(np.uint32)) & np.uint32(1) != 0
+
+
+def _row_ends(flags: np.ndarray) -> np.ndarray:
+    """(C + 1,) uint64, before and after each row of flags (C, M) how many are set so far."""
+    return np.append(0, flags.sum(1).cumsum()).astype(np.uint64)

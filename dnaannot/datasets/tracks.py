@@ -179,7 +179,7 @@ class StretchSampler:
     labelled position drawn at random; half of all are reverse-complemented.
 
     Args:
-        regions: whose positions may be used.
+        regions: whose positions may be used; there must be one at least.
         length: bases a stretch, a multiple of the encoder's stride.
         margin: as `cut_stretch` takes it.
         stride: stretches begin at its multiples.

@@ -102,20 +102,20 @@ def check_cpg_share(n_cpgs: int, n_sites: int, path: str | Path) -> None:
         )
 
 
-def check_positives(counts: Mapping[str, int], where: str) -> None:
-    """Refuse labels without a single positive.
+def check_counts(counts: Mapping[str, int], what: str) -> None:
+    """Refuse labels that have nothing to learn from.
 
     Args:
-        counts: positives by label.
-        where: what was searched for them, as in "in the training regions".
+        counts: by label.
+        what: is counted, as in "positive in the training regions".
 
     Raises:
-        DataError: a label has none; the message names them.
+        DataError: a count is 0; the message names the labels.
     """
     empty = [name for name, count in counts.items() if not count]
     if empty:
         raise DataError(
-            f"{listed(empty)} {'have' if len(empty) > 1 else 'has'} no positive {where}.",
+            f"{listed(empty)} {'have' if len(empty) > 1 else 'has'} no {what}.",
             remedy="Leave the label out, or give more of the genome that it was measured on.",
         )
 

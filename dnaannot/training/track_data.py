@@ -10,7 +10,6 @@ import numpy as np
 
 from dnaannot.datasets.genes import SPLIT_MARGIN
 from dnaannot.datasets.tracks import (
-    UNKNOWN,
     TrackRegion,
     TrackSequence,
     gc_matched,
@@ -21,7 +20,7 @@ from dnaannot.datasets.tracks import (
 from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
-from dnaannot.formats.label_checks import check_positives
+from dnaannot.formats.label_checks import check_counts
 from dnaannot.formats.peaks import label_name
 from dnaannot.nn.tracks import TrackLabel
 from dnaannot.training.splits import file_hash, last_tenth, split, unlike
@@ -106,7 +105,7 @@ def read_track_data(
 
     Raises:
         DataError: labels and genome do not belong together, a region is on no sequence, or a
-            label has no positive to learn from.
+            label has no positive, or no value, to learn from.
     """
     sources = [open_source(path, rules) for path in assembly.labels]
     data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
@@ -125,9 +124,11 @@ def read_track_data(
     if negatives:
         _match_negatives(data, rules.window, negatives, seed)
     _count(data)
-    binary = {label.name for label in data.labels if label.kind == "binary"}
-    positives = {name: data.counts[name]["positives"] for name in binary}
-    check_positives(positives, "in the training regions")
+    counts = {label: data.counts[label.name] for label in data.labels}
+    positives = {x.name: n["positives"] for x, n in counts.items() if x.kind == "binary"}
+    check_counts(positives, "positive in the training regions")
+    values = {x.name: n["known"] for x, n in counts.items() if x.kind == "quantity"}
+    check_counts(values, "value in the training regions")
     return data
 
 
@@ -145,7 +146,7 @@ class _Absent(LabelSource):
 
     def __init__(self, source: LabelSource) -> None:
         self.path, self.labels, self.names = source.path, source.labels, ()
-        self.sites = source.sites
+        self.sites, self.dtype = source.sites, source.dtype
 
     def check(self, genome: object) -> None:
         pass
@@ -154,7 +155,7 @@ class _Absent(LabelSource):
         return np.zeros(0, np.int64)
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        return np.full((len(centres), len(self.labels)), UNKNOWN, np.uint8)
+        return self.nothing(centres)
 
 
 def _like(

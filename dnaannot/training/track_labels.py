@@ -65,12 +65,14 @@ class LabelSource(ABC):
         labels: that it gives.
         names: sequences that it speaks of.
         sites: None where any position can be labelled; "cpg" or "windows" where it has its own.
+        dtype: of its targets, as `TrackSequence` has them.
     """
 
     path: Path
     labels: tuple[TrackLabel, ...]
     names: tuple[str, ...]
     sites: str | None = None
+    dtype: type[np.uint8 | np.float32] = np.uint8
 
     def check(self, genome: Mapping[str, np.ndarray]) -> None:
         """Refuse a file that does not belong to a genome, codes (L,) by sequence name.
@@ -87,6 +89,11 @@ class LabelSource(ABC):
     @abstractmethod
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         """Targets (n, k) of its labels at positions (n,), as `TrackSequence` has them."""
+
+    def nothing(self, centres: np.ndarray) -> np.ndarray:
+        """Targets (n, k) of positions (n,) where nothing is known."""
+        unknown = UNKNOWN if self.dtype is np.uint8 else np.nan
+        return np.full((len(centres), len(self.labels)), unknown, self.dtype)
 
 
 class Peaks(LabelSource):
@@ -120,6 +127,7 @@ class Signal(LabelSource):
         with BigWig(path) as track:
             self._sizes = track.sizes
         self.names = tuple(self._sizes)
+        self.dtype = np.float32 if rules.threshold is None else np.uint8
 
     def check(self, genome: Mapping[str, np.ndarray]) -> None:
         super().check(genome)
@@ -127,9 +135,7 @@ class Signal(LabelSource):
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         if name not in self._sizes:
-            if self._threshold is not None:
-                return np.full((len(centres), 1), UNKNOWN, np.uint8)
-            return np.full((len(centres), 1), np.nan, np.float32)
+            return self.nothing(centres)
         bin_size = GRID_STEP // 2
         with BigWig(self.path) as track:
             bins = track.means(name, bin_size, missing=0.0).astype(np.float64)
@@ -148,11 +154,12 @@ class MethylatedSites(LabelSource):
     sites = "cpg"
 
     def __init__(self, path: Path, rules: LabelRules) -> None:
-        self.path, self._is_soft = path, rules.is_soft
+        self.path = path
         self._of: dict[str, Methylation] = read_bedmethyl(path, rules.min_reads)
         name = label_name(path)
         self.labels = (TrackLabel(rules.task_of(name, "methylation"), name),)
         self.names = tuple(self._of)
+        self.dtype = np.float32 if rules.is_soft else np.uint8
 
     def check(self, genome: Mapping[str, np.ndarray]) -> None:
         super().check(genome)
@@ -167,11 +174,12 @@ class MethylatedSites(LabelSource):
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
         of = self._of.get(name)
+        if of is None:
+            return self.nothing(centres)
         shares = np.full(len(centres), np.nan, np.float32)
-        if of is not None:
-            row, is_there = _rows_of(centres, of.positions)
-            shares[is_there] = of.percent[row[is_there]] / 100
-        if self._is_soft:
+        row, is_there = _rows_of(centres, of.positions)
+        shares[is_there] = of.percent[row[is_there]] / 100
+        if self.dtype is np.float32:
             return shares[:, None]
         states = methylation_states(shares)
         return np.where(np.isnan(states), UNKNOWN, states).astype(np.uint8)[:, None]
@@ -214,8 +222,7 @@ class Windows(LabelSource):
         return middles[at_cpgs(middles, codes)] if self.sites == "cpg" else middles
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        targets = np.full((len(centres), len(self.labels)), UNKNOWN, np.uint8)
-        of = self._of.get(name)
+        targets, of = self.nothing(centres), self._of.get(name)
         if of is not None:
             row, is_there = _rows_of(centres, self._middles[name])
             found = of.labels[row[is_there]]

@@ -7,9 +7,9 @@ from dnaannot.dna.sequence import encode
 from dnaannot.errors import DataError
 from dnaannot.formats.label_checks import (
     at_cpgs,
+    check_counts,
     check_cpg_share,
     check_names,
-    check_positives,
     check_sizes,
     check_within,
 )
@@ -57,6 +57,6 @@ def test_methylation_of_another_assembly_is_refused():
 
 
 def test_labels_without_positives_are_named():
-    check_positives({"a": 3}, "in the training regions")
+    check_counts({"a": 3}, "positive in the training regions")
     with pytest.raises(DataError, match="'b', 'c' have no positive in the training regions"):
-        check_positives({"a": 3, "b": 0, "c": 0}, "in the training regions")
+        check_counts({"a": 3, "b": 0, "c": 0}, "positive in the training regions")

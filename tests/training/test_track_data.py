@@ -86,6 +86,24 @@ def test_another_assembly_is_validated_on_whole(folder, tmp_path, codes):
     assert len(data.train) == 2
 
 
+def test_targets_of_both_assemblies_are_of_one_type(folder, tmp_path):
+    write_bigwig(folder / "s.bw", {"a": LENGTH}, [Block("a", 0, np.ones(LENGTH, np.float32))])
+    labels = ("dnase__x.bed", "s.bw")
+    held_out = Assembly([folder / "genome.fa"], [folder / "dnase__x.bed"])
+    data = read(folder, *labels, validation=[Interval("a", 0, 9_000)], held_out=held_out)
+    regions = [*data.train, *data.validation]
+    assert {region.sequence.targets.dtype for region in regions} == {np.dtype(np.float32)}
+    absent = np.concatenate([region.sequence.targets[:, 1] for region in data.validation[1:]])
+    assert len(absent) > 500
+    assert np.isnan(absent).all()
+
+
+def test_a_quantity_that_no_training_region_has_is_refused(folder):
+    write_bigwig(folder / "s.bw", {"b": 20_000}, [Block("b", 0, np.ones(20_000, np.float32))])
+    with pytest.raises(DataError, match="'s' has no value in the training regions"):
+        read(folder, "s.bw", validation=[Interval("b", 0, 20_000)])
+
+
 def test_methylation_is_learned_at_cpgs(folder, codes):
     sites = cpg_sites(codes)[:60]
     shares = [(0, 20)[n % 2] if n % 3 else 10 for n in range(60)]

@@ -31,6 +31,12 @@ class Entry:
         return self.facts.get("card", {})
 
     @property
+    def description(self) -> str:
+        """The card that stands beside a bundled model, empty where there is none."""
+        path = self.path.with_suffix(".md")
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    @property
     def tasks(self) -> list[str]:
         """What the model serves: "genes", "encoder", or the tasks of its tracks."""
         if self.facts["task"] != "tracks":

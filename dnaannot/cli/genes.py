@@ -51,7 +51,11 @@ _BREAKS_IDENTIFIERS = re.compile(r"""[\s;=,%&>"]""")
 @click.option("--model", metavar="NAME|PATH", help="Model to use.  [default: the best fitting]")
 @click.option("--proteins", metavar="FILE", help="Also write the proteins as FASTA.")
 @click.option("--cds", metavar="FILE", help="Also write the coding sequences as FASTA.")
-@click.option("--regions", metavar="BED", help="Only genes that overlap these regions.")
+@click.option(
+    "--regions",
+    metavar="BED|NAME:START-END",
+    help="Only genes that overlap these regions: a BED file, or one region as in samtools.",
+)
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),

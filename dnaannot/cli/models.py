@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Collection
 
 import click
+
+_LINE, _LONGEST, _MOST_OF_A_KIND = 100, 600, 20
 
 
 @click.group()
@@ -30,18 +34,48 @@ def list_models() -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole header as JSON.")
 def show_model(name: str, as_json: bool) -> None:
-    """Show the facts of a model: NAME of a bundled one, or the path of a model file."""
+    """Show the card of a model: NAME of a bundled one, or the path of a model file.
+
+    After the card of a bundled model, what its file holds; --json prints all of that.
+    """
     from dnaannot.catalog import find
 
     entry = find(name)
     if as_json:
         click.echo(json.dumps(entry.facts, indent=2, sort_keys=True))
         return
+    if entry.description:
+        click.echo(entry.description.strip() + "\n")
     facts = {key: value for key, value in entry.facts.items() if key != "card"}
-    rows = {"name": entry.name, "file": entry.path, **_flat(facts), **_flat(entry.card)}
-    width = max(len(key) for key in rows)
-    for key, value in rows.items():
-        click.echo(f"{key:<{width}}  {value}")
+    rows = {"name": entry.name, "file": str(entry.path), **_flat(facts), **_flat(entry.card)}
+    shown = {key: value for key, value in rows.items() if not _is_bulky(key, rows)}
+    width = max(len(key) for key in shown)
+    for key, value in shown.items():
+        click.echo(_row(key, value, width))
+
+
+def _is_bulky(key: str, rows: Collection[str]) -> bool:
+    """Whether a fact is left to --json: numbers for programs, and long lists of small facts."""
+    group = key.partition(".")[0] + "."
+    return key.startswith(("grammar.pairs", "signatures.")) or (
+        "." in key and sum(other.startswith(group) for other in rows) > _MOST_OF_A_KIND
+    )
+
+
+def _row(key: str, value: str, width: int) -> str:
+    """A fact in lines of the terminal's width or so; a path or a hash is never broken."""
+    blank = " " * (width + 2)
+    if key == "command" and len(value) > _LONGEST:
+        value = value[:_LONGEST] + " ... (whole with --json)"
+    text = textwrap.fill(
+        (value or "-").replace(" (", "\N{NO-BREAK SPACE}("),
+        _LINE,
+        initial_indent=f"{key:<{width}}  ",
+        subsequent_indent=blank,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _flat(facts: dict, prefix: str = "") -> dict[str, str]:
@@ -52,6 +86,8 @@ def _flat(facts: dict, prefix: str = "") -> dict[str, str]:
             rows |= _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list):
             rows[prefix + key] = ", ".join(map(_item, value))
+        elif isinstance(value, float):
+            rows[prefix + key] = f"{value:.4g}"
         else:
             rows[prefix + key] = str(value)
     return rows

@@ -11,7 +11,7 @@ from dnaannot.cli.options import BasePairs
 from dnaannot.cli.train_options import FROM_ONE, POSITIVE, run_options
 
 
-@click.command()
+@click.command(short_help="Train an encoder on your own sequence, without labels.")
 @click.argument("files", nargs=-1, required=True, metavar="LOCI.fa...")
 @click.option(
     "-o",
@@ -21,7 +21,11 @@ from dnaannot.cli.train_options import FROM_ONE, POSITIVE, run_options
     metavar="FILE.safetensors",
     help="The encoder to write.",
 )
-@click.option("--regions", metavar="FILE.bed", help="Learn from these regions of the files alone.")
+@click.option(
+    "--regions",
+    metavar="BED|NAME:START-END",
+    help="Learn from these regions of the files alone.",
+)
 @click.option(
     "--init", metavar="NAME|PATH", help="Start from the encoder of this model, of any task."
 )

@@ -83,10 +83,11 @@ _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told b
 def tracks(regions: str | None, output: str, **options: Any) -> None:
     """Predict accessibility, histone marks, CTCF and methylation in REGIONS or everywhere.
 
-    REGIONS is a BED file, plain or compressed. Writes a folder: one bigWig a label, tracks.tsv
-    that says what each file is, and hub.txt, which UCSC loads as a track hub. Values are about
-    the 512 bases around them and stand at multiples of --step, methylation at CpGs; regions
-    only select, so that a value is the same whatever else is asked for.
+    REGIONS is a BED file, plain or compressed, or one region written chr8:1,001-60,000. Writes a
+    folder: one bigWig a label, tracks.tsv that says what each file is, and hub.txt, which UCSC
+    loads as a track hub. Values are about the 512 bases around them and stand at multiples of
+    --step, methylation at CpGs; regions only select, so that a value is the same whatever else
+    is asked for.
     """
     settings = _Settings(regions, output, **options)
     settings.check()

@@ -19,10 +19,10 @@ from dnaannot.evaluate.gene_sets import (
     with_stop,
 )
 from dnaannot.evaluate.genes import last_bases
-from dnaannot.evaluate.intervals import Regions, parse_region
-from dnaannot.formats.bed import read_bed
+from dnaannot.evaluate.intervals import Regions
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import AnnotatedTranscript, Annotation, read_annotation
+from dnaannot.formats.regions import read_regions as read_intervals
 from dnaannot.formats.source import STDIN, read_lines
 
 PREDICTION, REFERENCE = "pred", "ref"
@@ -104,9 +104,7 @@ def read_regions(text: str) -> Regions:
         InputFormatError: the file is no BED.
         DataError: it is neither a file nor a region.
     """
-    if Path(text).exists() or text.endswith((".bed", ".bed.gz")):
-        return Regions.of_intervals(read_bed(text))
-    return Regions.of_intervals([parse_region(text)])
+    return Regions.of_intervals(read_intervals(text))
 
 
 def _require_genes(annotation: Annotation, path: str | Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from dnaannot.dna import interval
 from dnaannot.dna.interval import NOTHING, Interval
-from dnaannot.errors import DataError
 
 
 def union(intervals: Iterable[tuple[int, int]]) -> np.ndarray:
@@ -73,33 +71,3 @@ class Regions:
     def clip(self, sequence: str, intervals: np.ndarray) -> np.ndarray:
         """The part (K, 2) of `union` intervals (N, 2) that lies inside the regions."""
         return intersection(intervals, self.of.get(sequence, NOTHING))
-
-
-_WHOLE_SEQUENCE = 2**62
-_REGION = re.compile(r"(?P<name>.+):(?P<start>[\d,]+)-(?P<end>[\d,]+)")
-
-
-def parse_region(text: str) -> Interval:
-    """The interval that `NAME:START-END` or a bare `NAME`, the whole sequence, stands for.
-
-    The text is 1-based and inclusive, as in samtools and genome browsers; thousands may be
-    set apart by commas.
-
-    Raises:
-        DataError: the text is not a region.
-    """
-    match = _REGION.fullmatch(text.strip())
-    if match is None:
-        if not text.strip() or ":" in text:
-            raise DataError(
-                f"'{text}' is not a region.",
-                remedy="Write it as chr2L:9,000,001-13,000,000 (1-based, inclusive).",
-            )
-        return Interval(text.strip(), 0, _WHOLE_SEQUENCE)
-    start, end = (int(match[key].replace(",", "") or 0) for key in ("start", "end"))
-    if not 1 <= start <= end:
-        raise DataError(
-            f"region '{text}' holds no base.",
-            remedy="The first base of a sequence is 1, and the start may not pass the end.",
-        )
-    return Interval(match["name"], start - 1, end)

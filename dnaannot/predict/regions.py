@@ -11,7 +11,7 @@ from dnaannot.dna.names import listed
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
-from dnaannot.formats.bed import read_bed
+from dnaannot.formats.regions import WHOLE_SEQUENCE, read_regions
 from dnaannot.predict.genes import GenePredictor, Genes, OnLabels
 
 FLANK = 100_000
@@ -23,18 +23,19 @@ Span = tuple[int, int]
 
 
 class WantedRegions:
-    """The regions of a BED file, by sequence.
+    """The regions of a BED file, or one written as in samtools, by sequence.
 
     Attributes:
-        path: the file.
+        path: the file, or the region's text.
         regions: in its order.
 
     Raises:
         InputFormatError: if the file is no BED.
+        DataError: if it is neither a file nor a region.
     """
 
     def __init__(self, path: str) -> None:
-        self.path, self.regions = path, read_bed(path)
+        self.path, self.regions = path, read_regions(path)
         self._of: dict[str, list[Interval]] = {}
         for region in self.regions:
             self._of.setdefault(region.sequence, []).append(region)
@@ -52,9 +53,10 @@ class WantedRegions:
             raise DataError(
                 f"sequence '{name}' is not in the genome, which has {listed(sizes)}.",
                 path=self.path,
-                line=regions[0].line,
+                line=regions[0].line or None,
                 remedy=_other_naming(name, sizes),
             )
+        self.regions = [r._replace(end=min(r.end, sizes[r.sequence])) for r in self.regions]
 
     def on(self, name: str, length: int) -> list[Span]:
         """The regions on a sequence of this length.
@@ -64,15 +66,15 @@ class WantedRegions:
         """
         regions = self._of.get(name, [])
         for region in regions:
-            if region.end > length:
+            if length < region.end < WHOLE_SEQUENCE:
                 raise DataError(
                     f"the region ends at {region.end:,}, past the end of '{name}' "
                     f"({length:,} bases).",
                     path=self.path,
-                    line=region.line,
+                    line=region.line or None,
                     remedy=_OTHER_GENOME,
                 )
-        return [(region.start, region.end) for region in regions]
+        return [(region.start, min(region.end, length)) for region in regions]
 
 
 def _other_naming(name: str, sizes: Mapping[str, int]) -> str:

@@ -25,7 +25,8 @@ def choose_model(task: str | None, name_or_path: str | None) -> Entry:
         if not entries:
             raise ModelError(
                 f"no bundled model is for {task}.",
-                remedy=f"Give one with --model PATH, or {_TRAIN}.",
+                remedy=f"--task is one of {', '.join(TASKS)}; for others give a model with "
+                f"--model PATH, or {_TRAIN}.",
             )
         return entries[0]
     entry = catalog.find(name_or_path)

@@ -11,7 +11,7 @@ from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
-from dnaannot.evaluate.intervals import parse_region
+from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_gene_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.model import GeneModel

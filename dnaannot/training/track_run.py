@@ -10,7 +10,7 @@ from pathlib import Path
 from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
 from dnaannot.errors import DataError, ModelError
-from dnaannot.evaluate.intervals import parse_region
+from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_track_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel

@@ -174,3 +174,13 @@ def test_termination_runs_cleanup(tmp_path):
     assert process.wait() == 143
     assert process.stderr.read() == b""
     assert not leftover.exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("gene", "genes"), ("pretrain", "selfpretrain"), ("xyz", None)]
+)
+def test_a_command_that_is_not_there(run, word, meant):
+    done = run(word)
+    assert done.status == 2
+    assert f"there is no command '{word}'." in done.stderr
+    assert (f"Do you mean '{meant}'?" in done.stderr) == bool(meant)

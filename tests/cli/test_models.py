@@ -48,6 +48,16 @@ def test_show_by_name_and_by_path(run, bundle, tiny_model_file):
     assert str(tiny_model_file) in by_path.stdout
 
 
+def test_a_bundled_model_shows_its_card_and_no_long_lists(run, bundle):
+    (bundle / "bug.md").write_text("# bug\n\nGenes of bugs.\n")
+    lines = run("models", "show", "bug").stdout.splitlines()
+    assert lines[:4] == ["# bug", "", "Genes of bugs.", ""]
+    assert lines[4].split() == ["name", "bug"]
+    assert max(map(len, lines)) < 150
+    assert not [line for line in lines if line.startswith(("grammar.pairs", "signatures"))]
+    assert "Genes of bugs." not in run("models", "show", "worm").stdout
+
+
 def test_show_as_json(run, bundle, tiny_model_file):
     done = run("models", "show", "worm", "--json")
     assert json.loads(done.stdout) == read_facts(tiny_model_file)
@@ -68,7 +78,7 @@ def test_models_that_are_not_there(run, bundle, tmp_path):
 
 
 def test_tracks_are_named_with_their_tasks(run, track_model_files):
-    shown = run("models", "show", track_model_files["grid"]).stdout
+    shown = " ".join(run("models", "show", track_model_files["grid"]).stdout.split())
     assert "dnase__k562 (accessibility), dnase__liver (accessibility), ctcf__k562 (ctcf)" in shown
 
 

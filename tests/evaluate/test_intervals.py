@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnaannot.dna.interval import Interval
-from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import (
     Regions,
     bases,
     intersection,
-    parse_region,
     shared_bases,
     union,
 )
@@ -48,21 +44,3 @@ def test_a_region_holds_what_lies_inside_one_merged_interval(rows, start, length
     inside = any(a <= start and start + length <= b for a, b in union(rows).tolist())
     assert regions.hold("s", start, start + length) is inside
     assert not regions.hold("t", start, start + length)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("chr2L:9,000,001-13,000,000", Interval("chr2L", 9_000_000, 13_000_000)),
-        ("HLA:A*01:1-5", Interval("HLA:A*01", 0, 5)),
-        ("chr4", Interval("chr4", 0, 2**62)),
-    ],
-)
-def test_regions_are_written_as_in_samtools(text, expected):
-    assert parse_region(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "chr1:5", "chr1:0-5", "chr1:9-5", "chr1:a-b"])
-def test_what_is_no_region_is_refused(text):
-    with pytest.raises(DataError):
-        parse_region(text)

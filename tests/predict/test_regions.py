@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dnaannot.dna.interval import Interval
+from dnaannot.errors import DataError
 from dnaannot.predict import regions
 from dnaannot.predict.genes import GenePredictor
-from dnaannot.predict.regions import clusters, predict_regions
+from dnaannot.predict.regions import WantedRegions, clusters, predict_regions
 from dnaannot.predict.scorer import Compute
 
 
@@ -105,3 +107,15 @@ def test_label_posteriors_of_regions_only(predictor, codes, whole, monkeypatch):
     for name, start, values in seen:
         assert name == "chr"
         assert np.allclose(values, whole[1][start : start + len(values)], atol=1e-3)
+
+
+def test_a_region_may_be_spelled():
+    assert WantedRegions("a:11-20").on("a", 30) == [(10, 20)]
+    named = WantedRegions("a")
+    assert named.on("a", 30) == [(0, 30)]
+    named.check({"a": 40})
+    assert named.regions == [Interval("a", 0, 40)]
+    with pytest.raises(DataError, match=r"^a:11-20: the region ends at 20, past"):
+        WantedRegions("a:11-20").check({"a": 15})
+    with pytest.raises(DataError, match=r"^b: sequence 'b' is not in the genome, which has 'a'"):
+        WantedRegions("b").check({"a": 15})

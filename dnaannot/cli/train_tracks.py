@@ -175,9 +175,8 @@ def train_tracks(
     if pace.steps_a_second:
         rate = pace.steps_a_second * run.batch * run.stretch_bases / 1000
         console.note(f"{rate:,.0f} kb a second, validations included")
-    shown = [f"{k} {v:.3f}" for k, v in best.items() if _is_shown(k)]
-    measured = ", ".join(shown) or "nothing could be measured on the validation regions"
-    console.note(f"best at step {best.get('step', 0)}: {measured}")
+    shown = ", ".join(f"{k} {v:.3f}" for k, v in best.items() if _is_shown(k))
+    console.note(f"best at step {best.get('step', 0)}: {shown}")
     console.note(f"wrote {run.output} and {run.report_folder}")
 
 

@@ -120,7 +120,7 @@ class TrackValidation:
         bases: look at about so many bases at most.
 
     Raises:
-        DataError: nothing there is labelled.
+        DataError: nothing there is labelled, or no label varies there.
     """
 
     def __init__(
@@ -149,6 +149,12 @@ class TrackValidation:
                 remedy="Give others with --validation.",
             )
         self.targets = np.concatenate([piece.targets for piece in self.pieces])
+        if not any(_varies(label, self.targets[:, k]) for k, label in enumerate(self.labels)):
+            raise DataError(
+                "no label varies in the validation regions, so that nothing there tells which "
+                "weights are better.",
+                remedy="Give others with --validation: with positives and negatives of a label.",
+            )
 
     def __call__(self, model: TrackModel) -> dict[str, float]:
         logits = self.logits(model)
@@ -172,6 +178,12 @@ class TrackValidation:
         ):
             cells = model(tokens)[0, : -(-piece.bases // model.stride)].cpu().numpy()
         return window_logits(cells, piece.centres, model.window, model.stride)
+
+
+def _varies(label: TrackLabel, targets: np.ndarray) -> bool:
+    """Whether targets (n,) of a label tell one position from another."""
+    known = targets[is_known(targets)]
+    return len(np.unique(known if label.kind == "quantity" else is_positive(known))) > 1
 
 
 def _piece(region: TrackRegion, at: int, core: int, flank: int, stride: int) -> Stretch:

@@ -80,24 +80,27 @@ def test_a_model_is_trained_with_its_facts(train, folder):
     assert report["data"]["dnase__x"]["validation_positives"] > 0
 
 
-def test_validation_without_negatives_is_told(train, folder):
+def test_labels_that_cannot_be_validated_are_told(train, folder):
     record = next(iter(read_fasta("genome.fa")))
     cpgs = np.flatnonzero((record.codes[:-1] == C) & (record.codes[1:] == G))
     # From 90 kb on, where the validation regions are, every CpG is methylated.
     shares = np.where(cpgs > 90_000, 100, np.arange(len(cpgs)) % 2 * 100)
-    lines = [
-        f"{record.name}\t{at}\t{at + 2}\tm\t9\t.\t{at}\t{at + 2}\t0,0,0\t9\t{share}\n"
-        for at, share in zip(cpgs, shares, strict=True)
-    ]
-    (folder / "x.bedmethyl").write_text("".join(lines))
-    done = train(*SMALL, *STEPS, labels=("x.bedmethyl",))
+    alternating = np.arange(len(cpgs)) % 2 * 100
+    for name, percents in (("x", shares), ("y", alternating)):
+        lines = [
+            f"{record.name}\t{at}\t{at + 2}\tm\t9\t.\t{at}\t{at + 2}\t0,0,0\t9\t{percent}\n"
+            for at, percent in zip(cpgs, percents, strict=True)
+        ]
+        (folder / f"{name}.bedmethyl").write_text("".join(lines))
+    done = train(*SMALL, *STEPS, labels=("x.bedmethyl", "y.bedmethyl"))
     assert done.status == 0, done.stderr
-    assert "1 label; " in done.stderr
+    assert "2 labels; " in done.stderr
     assert "x has no negative to validate on; it is not calibrated" in done.stderr
-    assert "nothing could be measured" in done.stderr
-    refused = train(*SMALL, *STEPS, "--min-reads", "10", labels=("x.bedmethyl",))
-    assert refused.status == 1
-    assert "Lower --min-reads" in refused.stderr
+    assert "y has no" not in done.stderr
+    for options, words in (((), "no label varies"), (("--min-reads", "10"), "Lower --min-reads")):
+        refused = train(*SMALL, *STEPS, *options, labels=("x.bedmethyl",))
+        assert refused.status == 1
+        assert words in refused.stderr
 
 
 def test_a_resumed_run_ends_as_an_undisturbed_one(train, folder):

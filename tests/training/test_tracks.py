@@ -114,7 +114,7 @@ class TestValidation:
     def test_a_sample_is_spread_over_the_regions(self, model, random):
         codes = random.integers(0, 4, 400_000).astype(np.uint8)
         centres = np.arange(64, 400_000, 128)
-        targets = np.zeros((len(centres), 2), np.uint8)
+        targets = random.integers(0, 2, (len(centres), 2)).astype(np.uint8)
         region = TrackRegion(TrackSequence("s", codes, centres, targets), 0, 400_000)
         validation = TrackValidation([region], LABELS, model, Compute(), bases=100_000)
         assert len(validation.targets) * 128 == pytest.approx(100_000, rel=0.15)
@@ -124,6 +124,32 @@ class TestValidation:
         bare = replace(sequence, centres=sequence.centres[:0], targets=sequence.targets[:0])
         with pytest.raises(DataError, match="no labelled position"):
             TrackValidation([TrackRegion(bare, 0, 4000)], LABELS, model, Compute())
+
+    @pytest.mark.parametrize(
+        ("kind", "values", "is_enough"),
+        [
+            ("binary", [0, 0, UNKNOWN], False),
+            ("binary", [1, 1, UNKNOWN], False),
+            ("binary", [1, 0, UNKNOWN], True),
+            ("binary", [0.6, 0.9, np.nan], False),
+            ("binary", [0.4, 0.6, np.nan], True),
+            ("quantity", [0.2, 0.2, np.nan], False),
+            ("quantity", [0.2, 0.3, np.nan], True),
+        ],
+    )
+    def test_regions_where_no_label_varies_are_refused(
+        self, sequence, model, kind, values, is_enough
+    ):
+        labels = (TrackLabel("a", "constant", kind), TrackLabel("a", "x", kind))
+        dtype = np.uint8 if UNKNOWN in values else np.float32
+        targets = np.zeros((len(sequence.centres), 2), dtype)
+        targets[:, 1] = np.resize(values, len(targets))
+        region = TrackRegion(replace(sequence, targets=targets), 0, 4000)
+        if is_enough:
+            assert TrackValidation([region], labels, model, Compute())(model)["score"] != 0
+        else:
+            with pytest.raises(DataError, match="no label varies"):
+                TrackValidation([region], labels, model, Compute())
 
     def test_a_signal_that_does_not_vary_leaves_the_score_a_number(self, random):
         labels = (TrackLabel("signal", "a", "quantity"), TrackLabel("signal", "b", "quantity"))

@@ -15,7 +15,7 @@ from dnaannot.evaluate.svg import RIGHT, box, line, picture, text
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1f2430", "#8c929c")
 """Of Okabe and Ito, with black and grey; with more labels than these all are blue."""
 
-_SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 46, 14, 12, 44
+_SIZE, _LEFT, _RIGHT, _TOP, _BOTTOM = 340, 46, 14, 12, 44
 _AREA = _SIZE - _LEFT - _RIGHT
 _HEIGHT = _TOP + _AREA + _BOTTOM
 _ROW = 21
@@ -79,7 +79,7 @@ def reliability_plot(names: Sequence[str], calibrations: Sequence[Calibration]) 
 
 def label_bars(bars: Sequence[Bar]) -> str:
     """AUPRC, AUROC and base rate of each label."""
-    left, top, width = 30 + 6 * max(len(bar.name) for bar in bars), 24, 480
+    left, top, width = 30 + 6 * max(len(bar.name) for bar in bars), 24, 720
     height = top + _ROW * len(bars) + 24
     scale = width - left - 16
     parts = []

@@ -31,6 +31,7 @@ th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid #eceef1;
 th { font-weight: 600; color: #5c6370; font-size: 13px; }
 th:first-child, td:first-child { text-align: left; }
 .grid { display: grid; grid-template-columns: 1fr 1fr; gap: 22px 30px; }
+.three { grid-template-columns: 1fr 1fr 1fr; } .three .span { grid-column: span 2; }
 figure { margin: 0; break-inside: avoid; }
 svg { width: 100%; height: auto; display: block; font-size: 12px; font-family: inherit; }
 svg text { fill: #1f2430; }
@@ -58,7 +59,8 @@ figure img { width: 100%; height: auto; display: block; }
 .matrix td, .matrix th { font-size: 12px; padding: 3px 6px; }
 .matrix td.same { font-weight: 600; }
 details { margin: 12px 0; } summary { cursor: pointer; color: #0072b2; }
-@media screen and (max-width: 760px) { .grid { grid-template-columns: 1fr; }
+@media screen and (max-width: 760px) { .grid, .three { grid-template-columns: 1fr; }
+  .three .span { grid-column: auto; }
   .tiles { grid-template-columns: 1fr 1fr; } }
 @media print { body { padding: 0; max-width: none; font-size: 10pt; }
   h2, h2 + p, .key-line { break-after: avoid; }

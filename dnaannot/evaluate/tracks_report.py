@@ -112,7 +112,9 @@ def _plots(scores: Sequence[LabelScore]) -> str:
     if calibrated:
         names, calibrations = zip(*calibrated, strict=True)
         figures.append(figure("Reliability", reliability_plot(names, calibrations)))
-    figures.append(figure("AUROC and AUPRC by label", label_bars(bars)))
+    figures.append(
+        f'<div class="span">{figure("AUROC and AUPRC by label", label_bars(bars))}</div>'
+    )
     for each in scores:
         if each.by_density:
             chart = class_bars(
@@ -122,7 +124,7 @@ def _plots(scores: Sequence[LabelScore]) -> str:
                 "CpGs in the 512 bp around a CpG",
             )
             figures.append(figure(f"AUROC by CpG density, {each.label}", chart))
-    return f'{_key([name for name, _ in rankings])}<div class="grid">{"".join(figures)}</div>'
+    return f'{_key([name for name, _ in rankings])}<div class="grid three">{"".join(figures)}</div>'
 
 
 def _key(names: Sequence[str]) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Iterator
 
 import numpy as np
 
 from dnaannot.formats.bigwig_layout import MOST_LEVELS, SUMMARY
-from dnaannot.formats.output import output_error
+from dnaannot.formats.spool import Spool
 
 _FIRST, _FACTOR = 16, 4
 _CHUNK = 1 << 16
@@ -18,12 +16,16 @@ _FEW = 32
 
 
 class Zooms:
-    """Gathers summaries of values that come in order; each level has a quarter of the last."""
+    """Gathers summaries of values that come in order; each level has a quarter of the last.
+
+    Raises:
+        OutputError: as `Spool`.
+    """
 
     def __init__(self) -> None:
         self._reduction = 0
         self._merge: _Merger | None = None
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the object lives
+        self._spool = Spool()
 
     def add(self, sequence: int, starts: np.ndarray, ends: np.ndarray, values: np.ndarray) -> None:
         """Take in values (n,) float32 of intervals starts, ends (n,), n >= 1, in order.
@@ -44,7 +46,7 @@ class Zooms:
         summaries["most"] = np.maximum.reduceat(values, first)
         for name, column in (("bases", wide), ("sum", wide * value), ("squares", wide * value**2)):
             summaries[name] = np.add.reduceat(column, first)
-        _spool(self._spool, self._merge.add(summaries))
+        self._spool.write(self._merge.add(summaries).tobytes())
 
     def levels(self) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
         """(bases a summary, chunks (n,) of dtype `SUMMARY`) of each level; consume each in turn.
@@ -54,20 +56,18 @@ class Zooms:
         """
         if self._merge is None:
             return
-        _spool(self._spool, self._merge.rest())
+        self._spool.write(self._merge.rest().tobytes())
         for _ in range(MOST_LEVELS):
             yield self._reduction, _read(self._spool)
-            count = self._spool.seek(0, 2) // SUMMARY.itemsize
-            if count <= _FEW:
+            if self._spool.rewind() <= _FEW * SUMMARY.itemsize:
                 return
             self._reduction *= _FACTOR
-            coarser = tempfile.TemporaryFile()  # noqa: SIM115
+            finer, self._spool = self._spool, Spool()
             merge = _Merger(self._reduction)
-            for chunk in _read(self._spool):
-                _spool(coarser, merge.add(chunk))
-            _spool(coarser, merge.rest())
-            self._spool.close()
-            self._spool = coarser
+            for chunk in _read(finer):
+                self._spool.write(merge.add(chunk).tobytes())
+            self._spool.write(merge.rest().tobytes())
+            finer.close()
 
     def close(self) -> None:
         """Free the disk."""
@@ -105,14 +105,7 @@ def _firsts(key: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.append(True, key[1:] != key[:-1]))
 
 
-def _spool(stream: IO[bytes], summaries: Iterable) -> None:
-    try:
-        stream.write(np.asarray(summaries).tobytes())
-    except OSError as error:
-        raise output_error(tempfile.gettempdir(), error) from error
-
-
-def _read(stream: IO[bytes]) -> Iterator[np.ndarray]:
-    stream.seek(0)
-    while data := stream.read(_CHUNK * SUMMARY.itemsize):
+def _read(spool: Spool) -> Iterator[np.ndarray]:
+    spool.rewind()
+    while data := spool.read(_CHUNK * SUMMARY.itemsize):
         yield np.frombuffer(data, SUMMARY)

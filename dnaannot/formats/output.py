@@ -31,6 +31,7 @@ _REMEDIES = {
     errno.ENOSPC: "Free some space or choose a path on another disk.",
     errno.EDQUOT: "Your quota is used up: free some space or choose another disk.",
     errno.EFBIG: "The file is larger than its disk or your limits allow: choose another disk.",
+    errno.EMFILE: "Allow more open files (ulimit -n 4096), or ask for fewer at a time.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from dnaannot.dna.grammar import LABEL_INDEX
 from dnaannot.dna.sequence import runs
 from dnaannot.formats.bigwig import Block, write_bigwig
-from dnaannot.formats.output import make_folder, output_error
+from dnaannot.formats.output import make_folder
+from dnaannot.formats.spool import Spool
 
 TRACKS: dict[str, tuple[str, ...]] = {
     f"{kind}.{side}": tuple(name + sign for name in names)
@@ -45,26 +44,21 @@ class ScoreTracks:
     def __init__(self, folder: str | Path) -> None:
         self._is_new = not Path(folder).exists()
         self.folder = make_folder(folder)
-        self._files: dict[str, IO[bytes]] = {
-            name: tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the object lives
-            for name in TRACKS
-        }
+        self._spools = {name: Spool() for name in TRACKS}
         self._index: dict[str, list[tuple[str, int, int]]] = {name: [] for name in TRACKS}
 
     def add(self, sequence: str, start: int, posteriors: np.ndarray) -> None:
-        """Take in posteriors (n, 17) float32 of the bases from `start` on, in order."""
+        """Take in posteriors (n, 17) float32 of the bases from `start` on, in order.
+
+        Raises:
+            OutputError: the disk is full.
+        """
         for name, labels in TRACKS.items():
             values = posteriors[:, [LABEL_INDEX[label] for label in labels]].sum(1)
             for low, high in runs(values >= LEAST):
                 kept = np.minimum(values[low:high], 1).astype(np.float16)
-                self._write(name, kept.tobytes())
+                self._spools[name].write(kept.tobytes())
                 self._index[name].append((sequence, start + int(low), len(kept)))
-
-    def _write(self, name: str, values: bytes) -> None:
-        try:
-            self._files[name].write(values)
-        except OSError as error:
-            raise output_error(tempfile.gettempdir(), error) from error
 
     def write(self, sizes: Mapping[str, int]) -> list[Path]:
         """Write the bigWig files, all or none; returns their paths.
@@ -89,15 +83,15 @@ class ScoreTracks:
 
     def close(self, *, done: bool) -> None:
         """Free the disk; remove the folder where it was made in vain."""
-        for stream in self._files.values():
-            stream.close()
+        for spool in self._spools.values():
+            spool.close()
         if self._is_new and not done:
             with contextlib.suppress(OSError):  # somebody else's files are in it
                 self.folder.rmdir()
 
     def _blocks(self, name: str) -> Iterator[Block]:
-        stream = self._files[name]
-        stream.seek(0)
+        spool = self._spools[name]
+        spool.rewind()
         for sequence, start, length in self._index[name]:
-            values = np.frombuffer(stream.read(2 * length), np.float16).astype(np.float32)
+            values = np.frombuffer(spool.read(2 * length), np.float16).astype(np.float32)
             yield Block(sequence, start, values)

@@ -10,6 +10,7 @@ from typing import IO, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from dnaannot.errors import OutputError
 from dnaannot.formats.bigwig import BigWigFile, open_bigwig
 from dnaannot.formats.output import atomic_output, atomic_path, output_error
 
@@ -17,6 +18,8 @@ TrackFormat = Literal["bigwig", "bedgraph", "tsv", "npz"]
 TRACK_FORMATS: tuple[TrackFormat, ...] = get_args(TrackFormat)
 _ONE_FILE_EACH = {"bigwig": ".bw", "bedgraph": ".bedgraph.gz"}
 _ALL_IN_ONE = {"tsv": ".tsv.gz", "npz": ".npz"}
+_DESCRIPTORS = {"bigwig": 2, "bedgraph": 1, "tsv": 1, "npz": 4}  # a file
+_OTHER_DESCRIPTORS = 128
 
 Add = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
 """Called with (sequence, starts (n,), ends (n,), values (n, K)) in the order of the genome."""
@@ -70,11 +73,12 @@ def track_files(
         sizes: length of every sequence by name, in the genome's order.
 
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or the system allows too few open ones.
         ValueError: sites are out of order or place, or a value is no number.
     """
     names = file_names(tracks, form)
     paths = [folder / name for name in dict.fromkeys(names)]
+    _allow_open_files(_DESCRIPTORS[form] * len(paths), folder)
     with contextlib.ExitStack() as stack:
         if form == "bigwig":
             yield _to_each([stack.enter_context(open_bigwig(path, sizes)) for path in paths])
@@ -87,6 +91,27 @@ def track_files(
             yield _tsv(stream)
         else:
             yield stack.enter_context(_npz(paths[0], tracks, list(sizes)))
+
+
+def _allow_open_files(count: int, folder: Path) -> None:
+    """Let this process open so many files more, where the system's limits have room for them."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return
+    unlimited = resource.RLIM_INFINITY
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_DESCRIPTORS
+    if soft == unlimited or wanted <= soft:
+        return
+    if hard != unlimited and wanted > hard:
+        raise OutputError(
+            f"so many tracks need {wanted:,} open files, and the system allows {hard:,}.",
+            path=folder,
+            remedy="Ask for fewer at a time with --labels, or for one file with --format tsv.",
+        )
+    with contextlib.suppress(OSError, ValueError):  # opening the files will tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _to_each(files: Sequence[BigWigFile]) -> Add:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +218,48 @@ def test_a_failure_leaves_nothing(tmp_path, form, there):
         write(out, form, data=failing())
     assert left(tmp_path) == (["out"] if there else [])
     assert {name: (out / name).read_bytes() for name in before} == before
+
+
+@pytest.fixture
+def few_open_files():
+    """No more than 256 until somebody asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def many_tracks(count):
+    return [Track("accessibility", f"dnase__{n}", "human", "probability") for n in range(count)]
+
+
+def test_more_tracks_than_files_may_be_open(tmp_path, few_open_files, monkeypatch):
+    data = [("b", np.array([0]), np.array([128]), np.ones((1, 200), np.float32))]
+    write(tmp_path / "out", data=data, tracks=many_tracks(200))
+    assert len(left(tmp_path / "out")) == 201
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 300))
+    with pytest.raises(OutputError, match=r"528 open files.* allows 300.*--labels"):
+        write(tmp_path / "more", data=data, tracks=many_tracks(200))
+    assert left(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOSPC, errno.ENOENT])
+def test_no_temporary_file_is_an_error_with_a_remedy(tmp_path, monkeypatch, error):
+    made = []
+
+    def temporary_file():
+        made.append(1)
+        if len(made) == 2:
+            raise OSError(error, os.strerror(error))
+        return open("/dev/full", "w+b")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary_file)
+    with pytest.raises(OutputError, match="TMPDIR|ulimit"):
+        write(tmp_path / "out")
+    made[:] = [1, 1]
+    with pytest.raises(OutputError, match="No space left on device.*TMPDIR"):
+        write(tmp_path / "out")
+    assert left(tmp_path) == []
 
 
 def test_a_file_or_no_parent_folder_is_refused(tmp_path):

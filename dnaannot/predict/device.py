@@ -5,15 +5,10 @@ from __future__ import annotations
 import torch
 
 from dnaannot.errors import DataError
+from dnaannot.predict.replicas import has_fast_bf16
 from dnaannot.predict.scorer import Compute
 
-
-def has_fast_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+__all__ = ["choose_compute", "has_fast_bf16"]
 
 
 def choose_compute(
@@ -22,7 +17,7 @@ def choose_compute(
     """How to compute with what this machine has.
 
     Args:
-        device: "auto" takes a GPU where there is one; "cpu" or "cuda".
+        device: "auto" takes the GPUs where there are any; "cpu" or "cuda".
         precision: "auto" takes bfloat16 where the hardware multiplies it; "bf16" or "fp32".
 
     Raises:
@@ -33,4 +28,5 @@ def choose_compute(
     if device == "cuda" and not torch.cuda.is_available():
         raise DataError("no CUDA device is available.", remedy="Use --device cpu.")
     bf16 = has_fast_bf16(device) if precision == "auto" else precision == "bf16"
-    return Compute(device, bf16, threads, ahead)
+    gpus = torch.cuda.device_count() if device == "cuda" else 0
+    return Compute(device, bf16, threads, ahead, gpus)

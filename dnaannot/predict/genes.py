@@ -9,18 +9,21 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_words
-from dnaannot.dna.posterior import posteriors
+from dnaannot.dna.posterior import BlockPosterior, posteriors
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Exon, Transcript, read_transcripts
 from dnaannot.dna.viterbi import BLOCK, Viterbi
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.compiling import await_compiled
+from dnaannot.predict.overlap import in_background
 from dnaannot.predict.scorer import Compute, Scorer
+
+Item = TypeVar("Item")
 
 MIN_GAP = 50
 """Runs of at least this many N are gaps, unless introns may not be so short."""
@@ -128,9 +131,10 @@ class GenePredictor:
         chunks: Iterable[np.ndarray],
         on_labels: OnLabels | None,
     ) -> Iterator[Transcript]:
-        blocks = self._with_states(self._blocks(codes, chunks))
+        blocks = self._beside(self._with_states(self._blocks(codes, chunks)))
         path = _ScoredPath(self.grammar)
-        labels = path.follow(self._scored(name, blocks, on_labels))
+        known = self._beside(self._posteriors(blocks, on_labels is not None))
+        labels = path.follow(self._scored(name, known, on_labels))
         for transcript in read_transcripts(labels, name):
             yield path.scored(transcript, len(codes))
 
@@ -159,10 +163,10 @@ class GenePredictor:
         for _, states in _rechunked(self._viterbi.decode(fed()), BLOCK):
             yield waiting.popleft()._replace(states=states)
 
-    def _scored(
-        self, name: str, blocks: Iterable[Block], on_labels: OnLabels | None
-    ) -> Iterator[tuple[np.ndarray, _Piece]]:
-        """The states (n,) of each block, and what its path's probabilities follow from."""
+    def _posteriors(
+        self, blocks: Iterable[Block], labels: bool
+    ) -> Iterator[tuple[int, np.ndarray, BlockPosterior]]:
+        """Start, states (n,) and posteriors of each block."""
         waiting: deque[tuple[int, np.ndarray]] = deque()
 
         def fed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -171,15 +175,25 @@ class GenePredictor:
                 await_compiled()  # no sooner: scores and states are found meanwhile
                 yield block.words, block.emissions, block.states
 
-        wants_labels = on_labels is not None
-        for labels, _, leave, join in posteriors(
-            self.grammar, self.weights, fed(), labels=wants_labels
-        ):
-            start, states = waiting.popleft()
+        for found in posteriors(self.grammar, self.weights, fed(), labels=labels):
+            yield *waiting.popleft(), found
+
+    def _scored(
+        self,
+        name: str,
+        blocks: Iterable[tuple[int, np.ndarray, BlockPosterior]],
+        on_labels: OnLabels | None,
+    ) -> Iterator[tuple[np.ndarray, _Piece]]:
+        """The states (n,) of each block, and what its path's probabilities follow from."""
+        for start, states, (labels, _, leave, join) in blocks:
             if on_labels is not None and labels is not None:
                 on_labels(name, start, labels)
             self.on_bases(len(states))
             yield states, _Piece(start, join, leave)
+
+    def _beside(self, items: Iterable[Item]) -> Iterable[Item]:
+        """A stage of its own beside a GPU; on a CPU the workers use all threads already."""
+        return items if self._scorer.compute.device == "cpu" else in_background(items)
 
 
 def least_gap(grammar: Grammar) -> int:

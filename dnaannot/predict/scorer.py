@@ -6,7 +6,9 @@ of a gene model, one row a base.
 The result depends on the sequence alone. Kernels may round differently for other shapes or
 thread counts, so a tile's shape follows from the length of its sequence only, tiles begin at
 fixed coordinates, and each is computed by one thread; parallelism is between tiles. What the
-caller chooses (threads, window, batch size) only schedules.
+caller chooses (threads, window, batch size) only schedules. On GPUs tiles are computed in batches
+of one shape, filled up with padding, which tiles lie in which makes no difference; the shape
+follows from the free memory, and rounding with it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ import torch
 from dnaannot.dna.grammar import LABELS, MIRRORED_LABEL
 from dnaannot.dna.sequence import GAP, N, reverse_complement
 from dnaannot.nn.encoder import PAD
-from dnaannot.nn.model import GeneModel
+from dnaannot.nn.model import GeneModel, TaskModel
+from dnaannot.predict.replicas import WORKERS_PER_GPU, Replicas, bases_at_once
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,16 +50,30 @@ class Compute:
         bf16: compute the encoder in bfloat16.
         threads: CPU workers.
         ahead: bases scored ahead of the decoder at most (at least one tile).
+        gpus: how many share the tiles.
     """
 
     device: str = "cpu"
     bf16: bool = False
     threads: int = 1
     ahead: int = 0
+    gpus: int = 0
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What computes, as torch names it."""
+        if self.device == "cpu":
+            return ("cpu",)
+        return tuple(f"{self.device}:{number}" for number in range(max(1, self.gpus)))
+
+    @property
+    def at_once(self) -> int:
+        """Calls of a network that run side by side."""
+        return self.threads if self.device == "cpu" else WORKERS_PER_GPU * len(self.devices)
 
     def workers(self) -> ThreadPoolExecutor:
-        """As `single_threaded`: one for each CPU thread, one alone to feed a GPU."""
-        return single_threaded(self.threads if self.device == "cpu" else 1)
+        """As `single_threaded`: one for each CPU thread, or some to feed each GPU."""
+        return single_threaded(self.at_once)
 
 
 def single_threaded(count: int) -> ThreadPoolExecutor:
@@ -105,18 +122,26 @@ class Network:
         compute: how to compute.
     """
 
-    def __init__(self, network: torch.nn.Module, compute: Compute) -> None:
-        self.network, self.compute = network.to(compute.device), compute
+    def __init__(self, network: TaskModel, compute: Compute) -> None:
+        self.compute = compute
+        self._replicas = Replicas(network, compute.devices, compute.bf16)
+        self._batched = _BATCHED_BASES
+        if compute.device != "cpu":
+            self._batched = bases_at_once(network.encoder, compute.devices)
 
     def __call__(self, tokens: np.ndarray) -> np.ndarray:
         """Its float32 output for tokens (B, L) uint8."""
-        device = self.compute.device
-        batch = torch.from_numpy(tokens).to(device)
-        with (
-            torch.inference_mode(),
-            torch.autocast(device, torch.bfloat16, enabled=self.compute.bf16),
-        ):
-            return self.network(batch).float().cpu().numpy()
+        return self._replicas(tokens)
+
+    def rows(self, size: int) -> int:
+        """Rows of a batch of this many bases a row; on GPUs a power of two."""
+        rows = max(1, self._batched // size)
+        return rows if self.compute.device == "cpu" else 1 << (rows.bit_length() - 1)
+
+    @property
+    def batched_bases(self) -> int:
+        """Bases of a batch."""
+        return self._batched
 
 
 class Scorer:
@@ -152,16 +177,16 @@ class Scorer:
                     yield from self._score_short(pool, lot)
 
     def _is_long(self, codes: np.ndarray) -> bool:
-        return len(codes) > min(_BATCHED_BASES, _LADDER[-1] * self.stride)
+        return len(codes) > min(self._network.batched_bases, _LADDER[-1] * self.stride)
 
     def _lots(
         self, sequences: Iterable[tuple[Item, np.ndarray]]
     ) -> Iterator[list[tuple[Item, np.ndarray]]]:
         lot: list[tuple[Item, np.ndarray]] = []
-        bases = 0
+        bases, most = 0, max(_LOT_BASES, 2 * self._network.batched_bases)
         for item, codes in sequences:
             is_long = self._is_long(codes)
-            if lot and (is_long or bases + len(codes) > _LOT_BASES):
+            if lot and (is_long or bases + len(codes) > most):
                 yield lot
                 lot, bases = [], 0
             if is_long:
@@ -175,25 +200,38 @@ class Scorer:
     def _score_long(self, pool: ThreadPoolExecutor, codes: np.ndarray) -> Iterator[np.ndarray]:
         plan = tiles(len(codes), self.stride, self.halo)
         size = tile_length(len(codes), self.stride)
-        in_flight = 2 * self.compute.threads
+        rows = self._network.rows(size)
+        in_flight = 2 * self.compute.at_once
         if self.compute.ahead:
-            in_flight = max(1, self.compute.ahead // size)
+            in_flight = max(1, self.compute.ahead // (size * rows))
 
-        def score(strand_codes: np.ndarray, tile: Tile) -> np.ndarray:
-            kept = strand_codes[tile.core_start : tile.core_end]
-            if (kept == GAP).all():
-                return np.zeros((len(kept), len(LABELS)), np.float32)
-            first = tile.core_start - tile.start
-            rows = self._emissions(tokens_of(strand_codes, tile.start, size))[0]
-            return rows[first : first + len(kept)]
+        def scored(strand_codes: np.ndarray, plan: Sequence[Tile]) -> Iterator[np.ndarray]:
+            batches = [plan[at : at + rows] for at in range(0, len(plan), rows)]
+            work = partial(self._score_tiles, strand_codes, size)
+            return itertools.chain.from_iterable(ordered(pool, work, batches, in_flight))
 
-        forward = ordered(pool, partial(score, codes), plan, in_flight)
+        forward = scored(codes, plan)
         if not self.both_strands:
             return forward
         # the reverse complement's tiles are anchored at the sequence's end: last tile first
-        reverse_codes = reverse_complement(codes)
-        backward = ordered(pool, partial(score, reverse_codes), plan[::-1], in_flight)
+        backward = scored(reverse_complement(codes), plan[::-1])
         return _averaged(forward, (_mirrored(chunk) for chunk in backward))
+
+    def _score_tiles(self, codes: np.ndarray, size: int, batch: Sequence[Tile]) -> list[np.ndarray]:
+        """Emissions (n, 17) of the cores of tiles of `size` bases; 0 where all is gap."""
+        cores = [codes[tile.core_start : tile.core_end] for tile in batch]
+        found = [np.zeros((len(core), len(LABELS)), np.float32) for core in cores]
+        scored = [number for number, core in enumerate(cores) if not (core == GAP).all()]
+        if not scored:
+            return found
+        tokens = np.full((self._network.rows(size), size), PAD, np.uint8)
+        for row, number in enumerate(scored):
+            _fill(tokens[row], codes, batch[number].start)
+        emissions = self._emissions(tokens)
+        for row, number in enumerate(scored):
+            first = batch[number].core_start - batch[number].start
+            found[number] = emissions[row, first : first + len(cores[number])]
+        return found
 
     def _score_short(
         self, pool: ThreadPoolExecutor, lot: Sequence[tuple[Item, np.ndarray]]
@@ -212,15 +250,16 @@ class Scorer:
         by_size: dict[int, list[int]] = {}
         for index, codes in enumerate(lot):
             by_size.setdefault(tile_length(len(codes), self.stride), []).append(index)
+        rows = self._network.rows
         jobs = [
-            (size, indices[at : at + _batch_rows(size)])
+            (size, indices[at : at + rows(size)])
             for size, indices in by_size.items()
-            for at in range(0, len(indices), _batch_rows(size))
+            for at in range(0, len(indices), rows(size))
         ]
 
         def score(job: tuple[int, list[int]]) -> list[tuple[int, np.ndarray]]:
             size, indices = job
-            tokens = np.full((_batch_rows(size), size), PAD, np.uint8)
+            tokens = np.full((rows(size), size), PAD, np.uint8)
             for row, index in enumerate(indices):
                 _fill(tokens[row], lot[index], 0)
             emissions = self._emissions(tokens)
@@ -231,10 +270,6 @@ class Scorer:
 
     def _emissions(self, tokens: np.ndarray) -> np.ndarray:
         return self._network(tokens)
-
-
-def _batch_rows(size: int) -> int:
-    return max(1, _BATCHED_BASES // size)
 
 
 def _fill(row: np.ndarray, codes: np.ndarray, start: int) -> None:

@@ -9,6 +9,7 @@ which sites are kept and so which tiles are computed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -18,6 +19,7 @@ import numpy as np
 from dnaannot.dna.interval import covered_bases
 from dnaannot.dna.sequence import N, cpg_sites, reverse_complement
 from dnaannot.errors import ModelError
+from dnaannot.nn.encoder import PAD
 from dnaannot.nn.tracks import TrackLabel, TrackModel, window_logits
 from dnaannot.predict.scorer import Compute, Network, Tile, ordered, tile_length, tiles, tokens_of
 
@@ -145,6 +147,27 @@ SpansOf = Callable[[str, int], np.ndarray | None]
 """(name, length) of a sequence -> the `union` (m, 2) of what is selected; None for all."""
 
 
+class _Sited(NamedTuple):
+    """The sites (n,) of a job, as first and last base, exclusive."""
+
+    job: _Job
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+class _Stretch(NamedTuple):
+    """Tokens (1, size) of a strand from coordinate `start` on, of `length` bases in all.
+
+    Attributes:
+        centres: (n,) positions of sites on that strand.
+    """
+
+    tokens: np.ndarray
+    start: int
+    length: int
+    centres: np.ndarray
+
+
 class TrackPredictor:
     """Predicts tracks with one model.
 
@@ -194,12 +217,24 @@ class TrackPredictor:
             for spans in [spans_of(name, len(codes)) if spans_of else None]
             for tile in self._tiles(len(codes), spans)
         )
+        in_flight = 2 * self.compute.at_once
         with self.compute.workers() as pool:
-            yield from ordered(pool, self._work, jobs, 2 * self.compute.threads)
+            for values in ordered(pool, self._work, self._batches(jobs), in_flight):
+                yield from values
 
     def planned_bases(self, length: int, spans: np.ndarray | None) -> int:
         """Bases that are worked through for a sequence of this length."""
         return sum(tile.core_end - tile.core_start for tile in self._tiles(length, spans))
+
+    def _batches(self, jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
+        """Consecutive jobs whose tiles are of one size, as many as are computed together."""
+        for size, alike in itertools.groupby(jobs, lambda job: self._size(len(job.codes))):
+            while batch := list(itertools.islice(alike, self._rows(size))):
+                yield batch
+
+    def _rows(self, size: int) -> int:
+        """Tiles of a batch; on the CPU each is computed alone."""
+        return 1 if self.compute.device == "cpu" else self._network.rows(size)
 
     def _size(self, length: int) -> int:
         return min(self._most, tile_length(length, self.stride))
@@ -214,17 +249,26 @@ class TrackPredictor:
         high = np.array([tile.core_end for tile in plan]) + around
         return [plan[index] for index in np.flatnonzero(covered_bases(spans, low, high))]
 
-    def _work(self, job: _Job) -> Values:
-        """The values of one tile."""
+    def _work(self, batch: list[_Job]) -> list[Values]:
+        """The values of tiles of one size."""
+        sites = [self._sites(job) for job in batch]
+        found = iter(self._logits([s for s in sites if len(s.starts)]))
+        return [self._values(s, next(found) if len(s.starts) else None) for s in sites]
+
+    def _sites(self, job: _Job) -> _Sited:
+        """What is selected in the core of a tile."""
         codes, tile = job.codes, job.tile
         starts = self.sites.starts(codes, tile.core_start, tile.core_end)
         ends = self.sites.ends(starts, len(codes))
         if job.spans is not None:
             selected = covered_bases(job.spans, starts, ends) > 0
             starts, ends = starts[selected], ends[selected]
+        return _Sited(job, starts, ends)
+
+    def _values(self, sited: _Sited, logits: np.ndarray | None) -> Values:
+        job, starts, ends = sited
         values = np.empty((len(starts), len(self.labels)), np.float32)
-        if len(starts):
-            logits = self._logits(codes, tile, self.sites.centres(starts, len(codes)))
+        if logits is not None:
             for column, label in enumerate(self.labels):
                 values[:, column] = label_values(label, logits[:, column])
             if not np.isfinite(values).all():
@@ -233,32 +277,49 @@ class TrackPredictor:
                     f"{starts[0] + 1:,}-{ends[-1]:,}.",
                     remedy="Try --precision fp32; if that does not help, train the model again.",
                 )
-        return Values(job.sequence, starts, ends, values, tile.core_end - tile.core_start)
+        return Values(job.sequence, starts, ends, values, job.tile.core_end - job.tile.core_start)
 
-    def _logits(self, codes: np.ndarray, tile: Tile, centres: np.ndarray) -> np.ndarray:
-        """Logits (n, K) around positions (n,) in the core of a tile."""
-        length = len(codes)
-        size = self._size(length)
-        logits = self._strand_logits(
-            tokens_of(codes, tile.start, size), tile.start, length, centres
-        )
+    def _logits(self, batch: Sequence[_Sited]) -> list[np.ndarray]:
+        """Logits (n, K) of the sites of each tile; the tiles are of one size."""
+        if not batch:
+            return []
+        logits = self._strand_logits([self._forward(sited) for sited in batch])
         if not self.both_strands:
             return logits
-        mirrored = np.clip(length - self.sites.reflection - centres, 0, length - 1)
+        others = self._strand_logits([self._mirrored(sited) for sited in batch])
+        return [(one + other) / 2 for one, other in zip(logits, others, strict=True)]
+
+    def _forward(self, sited: _Sited) -> _Stretch:
+        codes, tile = sited.job.codes, sited.job.tile
+        centres = self.sites.centres(sited.starts, len(codes))
+        tokens = tokens_of(codes, tile.start, self._size(len(codes)))
+        return _Stretch(tokens, tile.start, len(codes), centres)
+
+    def _mirrored(self, sited: _Sited) -> _Stretch:
+        """The same sites on the other strand."""
+        codes, tile = sited.job.codes, sited.job.tile
+        length, size = len(codes), self._size(len(codes))
+        centres = self.sites.centres(sited.starts, length)
+        centres = np.clip(length - self.sites.reflection - centres, 0, length - 1)
         start = 0
         if length > size:  # from a multiple of the stride on the other strand
             start = (length - tile.core_end - self.halo) // self.stride * self.stride
-        tokens = _other_strand(codes, start, size)
-        return (logits + self._strand_logits(tokens, start, length, mirrored)) / 2
+        return _Stretch(_other_strand(codes, start, size), start, length, centres)
 
-    def _strand_logits(
-        self, tokens: np.ndarray, start: int, length: int, centres: np.ndarray
-    ) -> np.ndarray:
-        """Logits (n, K) around positions (n,), of tokens (1, size) from coordinate `start` on."""
-        first = start // self.stride
-        cells = self._network(tokens)[0]
-        cells = cells[max(0, -first) : -(-length // self.stride) - first, :, self.chosen]
-        return window_logits(cells, centres, self.window, self.stride, max(0, first))
+    def _strand_logits(self, stretches: Sequence[_Stretch]) -> list[np.ndarray]:
+        """Logits (n, K) around the centres of each stretch."""
+        size = stretches[0].tokens.shape[1]
+        tokens = np.full((self._rows(size), size), PAD, np.uint8)
+        for row, stretch in enumerate(stretches):
+            tokens[row] = stretch.tokens[0]
+        found = []
+        for cells, (_, start, length, centres) in zip(
+            self._network(tokens), stretches, strict=False
+        ):
+            first = start // self.stride
+            cells = cells[max(0, -first) : -(-length // self.stride) - first, :, self.chosen]
+            found.append(window_logits(cells, centres, self.window, self.stride, max(0, first)))
+        return found
 
 
 def _other_strand(codes: np.ndarray, start: int, size: int) -> np.ndarray:

@@ -19,3 +19,12 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     assert choose_compute("auto").device == "cpu"
     with pytest.raises(DataError, match="--device cpu"):
         choose_compute("cuda")
+
+
+def test_all_gpus_are_taken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    compute = choose_compute("auto", "fp32")
+    assert compute.devices == ("cuda:0", "cuda:1", "cuda:2")
+    assert compute.at_once == 6
+    assert choose_compute("cpu", "fp32", threads=4).devices == ("cpu",)

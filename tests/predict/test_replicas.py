@@ -1,0 +1,173 @@
+"""Placement and back-off with CPUs that stand for GPUs: torch takes "cpu:0" and "cpu:1"."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from dnaannot.nn.encoder import PRESETS
+from dnaannot.predict import replicas, scorer
+from dnaannot.predict.genes import GenePredictor
+from dnaannot.predict.replicas import Replicas, bases_at_once
+from dnaannot.predict.scorer import Compute, Scorer
+from dnaannot.predict.tracks import Grid, TrackPredictor
+
+TOKENS = np.arange(8 * 12, dtype=np.uint8).reshape(8, 12) % 5
+
+
+class Network(torch.nn.Module):
+    """Doubles its tokens; runs out of memory above some rows, but on the CPU."""
+
+    def __init__(self, most, error=torch.cuda.OutOfMemoryError):
+        super().__init__()
+        self.most, self.error, self.place, self.seen = most, error, None, []
+
+    def to(self, device):
+        self.place = device
+        return self
+
+    def forward(self, tokens):
+        self.seen.append((self.place, len(tokens)))
+        if self.place != "cpu" and len(tokens) > self.most:
+            raise self.error("CUDA out of memory")
+        return 2 * tokens
+
+
+def test_batches_are_halved_where_memory_runs_out_and_stay_so():
+    network = Network(most=2)
+    on_gpu = Replicas(network, ["cpu:0"], bf16=False)
+    assert np.array_equal(on_gpu(TOKENS), 2.0 * TOKENS)
+    assert [rows for _, rows in network.seen] == [8, 4, 2, 2, 2, 2]
+    network.seen.clear()
+    assert np.array_equal(on_gpu(TOKENS[:4]), 2.0 * TOKENS[:4])
+    assert [rows for _, rows in network.seen] == [2, 2]
+
+
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, RuntimeError])
+def test_a_result_always_comes(error):
+    network = Network(most=0, error=error)
+    on_gpu = Replicas(network, ["cpu:0"], bf16=False)
+    assert np.array_equal(on_gpu(TOKENS), 2.0 * TOKENS)
+    assert {place for place, _ in on_gpu._copies["cpu"].seen[-8:]} == {"cpu"}
+
+
+def test_other_errors_are_not_hidden():
+    class Wrong(Network):
+        def forward(self, tokens):
+            raise RuntimeError("wrong shape")
+
+    with pytest.raises(RuntimeError, match="wrong shape"):
+        Replicas(Wrong(0), ["cpu:0"], bf16=False)(TOKENS)
+
+
+def test_lack_of_memory_on_the_cpu_is_an_error():
+    class Hungry(Network):
+        def forward(self, tokens):
+            raise torch.cuda.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Replicas(Hungry(0), ["cpu"], bf16=False)(TOKENS)
+
+
+def test_each_thread_keeps_its_device_and_all_are_used():
+    network = Network(most=8)
+    on_gpus = Replicas(network, ["cpu:0", "cpu:1"], bf16=False)
+    barrier = threading.Barrier(4)
+
+    def call(_):
+        on_gpus(TOKENS)
+        barrier.wait()
+        on_gpus(TOKENS)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))
+    assert [len(copied.seen) for copied in on_gpus._copies.values()] == [4, 4]
+
+
+def test_batches_follow_from_the_least_free_memory(monkeypatch):
+    free = {"cuda:0": 80 << 30, "cuda:1": 1 << 30, "cuda:2": 1 << 10}
+    monkeypatch.setattr(replicas, "free_memory", free.get)
+    encoder = SimpleNamespace(config=PRESETS["strided"])
+    alone, both, hardly = (bases_at_once(encoder, devices) for devices in (
+        ["cuda:0"], ["cuda:0", "cuda:1"], ["cuda:2"]))  # fmt: skip
+    assert hardly < both < alone
+    assert all(bases & (bases - 1) == 0 for bases in (hardly, both, alone))
+    paper = SimpleNamespace(config=PRESETS["spt"])
+    assert bases_at_once(paper, ["cuda:1"]) < both
+
+
+class TwoGPUs(Compute):
+    """Two CPUs that are treated as GPUs."""
+
+    @property
+    def devices(self):
+        return ("cpu:0", "cpu:1")
+
+
+class OneGPU(Compute):
+    @property
+    def devices(self):
+        return ("cpu:0",)
+
+
+@pytest.fixture
+def small_gpus(monkeypatch):
+    """Tiles of 1,152 bases, four of them in a batch."""
+    monkeypatch.setattr(scorer, "_LADDER", (64, 128))
+    monkeypatch.setattr(scorer, "_BATCHED_BASES", 1_152)
+    monkeypatch.setattr(scorer, "bases_at_once", lambda *_: 5_000)
+
+
+def emissions(model, sequences, compute, both_strands=False):
+    scored = Scorer(model, compute, both_strands).score_all(enumerate(sequences))
+    return [np.concatenate(list(chunks)) for _, _, chunks in scored]
+
+
+@pytest.mark.parametrize("both_strands", [False, True])
+def test_gpus_share_tiles_with_the_same_result(tiny_model, fly_codes, small_gpus, both_strands):
+    ends = (0, 9_000, 9_500, 9_501, 12_000, 13_100)
+    sequences = [fly_codes[a:b].copy() for a, b in zip(ends, ends[1:], strict=False)]
+    sequences[0][2000:5000] = 5
+    two = emissions(tiny_model, sequences, TwoGPUs("cuda"), both_strands)
+    one = emissions(tiny_model, sequences, OneGPU("cuda"), both_strands)
+    alone = [emissions(tiny_model, [s], OneGPU("cuda"), both_strands)[0] for s in sequences]
+    cpu = emissions(tiny_model, sequences, Compute(), both_strands)
+    for number in range(len(sequences)):
+        assert np.array_equal(two[number], one[number])
+        assert np.array_equal(two[number], alone[number])
+        assert np.allclose(two[number], cpu[number], atol=2e-5)
+
+
+def test_genes_of_gpus_are_those_of_the_cpu(tiny_model, fly_codes, small_gpus):
+    def genes(compute):
+        predictor = GenePredictor(tiny_model, compute)
+        sequences = [("a", fly_codes[:9_000].copy()), ("b", fly_codes[9_000:10_000].copy())]
+        return [list(found.transcripts) for found in predictor.predict(sequences)]
+
+    found, expected = genes(TwoGPUs("cuda")), genes(Compute())
+    assert sum(map(len, found)) > 3
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [(t.start, t.end) for t in ours] == [(t.start, t.end) for t in theirs]
+        assert [t.score for t in ours] == pytest.approx([t.score for t in theirs], abs=1e-3)
+
+
+@pytest.mark.parametrize("both_strands", [False, True])
+def test_tracks_of_gpus_are_those_of_the_cpu(grid_model, fly_codes, small_gpus, both_strands):
+    def values(compute):
+        predictor = TrackPredictor(grid_model, Grid(), compute, both_strands=both_strands)
+        sequences = [("a", fly_codes[:7_000]), ("b", fly_codes[7_000:7_300])]
+        return list(predictor.predict(sequences))
+
+    found, expected = values(TwoGPUs("cuda")), values(Compute())
+    for name in ("a", "b"):
+        ours, theirs = (
+            np.concatenate([part.values for part in parts if part.sequence == name])
+            for parts in (found, expected)
+        )
+        assert len(ours)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -251,6 +251,8 @@ class _Run:
             pictures=preview.names if preview else (),
         )
         folder.check()
+        if earlier := folder.earlier_tracks:
+            self.console.note(f"{counted(earlier, 'track')} of earlier runs stay in {told.output}")
         self.console.note(f"model: {entry.name}; {counted(len(folder.tracks), 'track')}")
         return folder
 

@@ -12,7 +12,7 @@ import numpy as np
 from dnaannot.errors import OutputError
 from dnaannot.formats.output_folder import atomic_folder, check_folder
 from dnaannot.formats.track_files import Add, Track, TrackFormat, file_names, track_files
-from dnaannot.formats.track_hub import HUB, write_hub
+from dnaannot.formats.track_hub import HUB, read_assembly, write_hub
 from dnaannot.formats.track_table import TABLE, Row, read_table, write_table
 
 
@@ -26,8 +26,10 @@ class TrackFolder:
         form: of the files.
         sizes: length of every sequence by name, in the genome's order.
         sites: where the values stand, in words.
-        assembly: UCSC's name of the genome for the hub; None for no hub.
-        pictures: names of pictures that will be put beside the tracks.
+        assembly: UCSC's name of the genome for the hub; None for that of the hub which is there,
+            or no hub.
+        pictures: names of pictures that will be put beside the tracks, in place of those of an
+            earlier run whose names differ in their number alone.
     """
 
     path: Path
@@ -53,7 +55,12 @@ class TrackFolder:
     @property
     def has_hub(self) -> bool:
         """Whether a hub is written: of bigWigs, where the assembly is known."""
-        return self.form == "bigwig" and self.assembly is not None
+        return self.form == "bigwig" and self._assembly() is not None
+
+    @property
+    def earlier_tracks(self) -> int:
+        """How many tracks of earlier runs are in the folder and will stay."""
+        return sum(bool(row.label) for row in self._kept())
 
     def check(self) -> None:
         """Make sure, before the work, that the files can be put there.
@@ -90,16 +97,19 @@ class TrackFolder:
             ValueError: sites are out of order or place, or a value is no number.
         """
         self.check()
+        assembly, stale = self._assembly(), self._stale_pictures()
         with atomic_folder(self.path) as temporary:
             with track_files(temporary, self.tracks, self.sizes, self.form) as add:
                 writer = FolderWriter(temporary, add, len(self.tracks))
                 yield writer
             rows = self._rows(writer)
-            if self.has_hub and self.assembly:
+            if self.has_hub and assembly:
                 bigwigs = [row for row in rows if row.what == "bigwig"]
-                write_hub(temporary, bigwigs, self.assembly)
+                write_hub(temporary, bigwigs, assembly)
                 rows.append(Row(HUB, "hub"))
             write_table(temporary, rows)
+        for name in stale:
+            (self.path / name).unlink(missing_ok=True)
 
     def _rows(self, writer: FolderWriter) -> list[Row]:
         """Rows of what is written now, and of what stands in the folder and stays."""
@@ -109,8 +119,26 @@ class TrackFolder:
             for name, track, summary in zip(names, self.tracks, writer.summaries(), strict=True)
         ]
         written += [Row(name, "picture") for name in self.pictures]
-        kept = [row for row in read_table(self.path) if row.file not in self.names]
-        return kept + written
+        return self._kept() + written
+
+    def _kept(self) -> list[Row]:
+        """Rows of what stands in the folder and stays."""
+        gone = {*self.names, *self._stale_pictures()}
+        return [row for row in read_table(self.path) if row.file not in gone]
+
+    def _stale_pictures(self) -> set[str]:
+        """Pictures of an earlier run in the place of which others are drawn."""
+        drawn = {_without_number(name) for name in self.pictures}
+        earlier = [row.file for row in read_table(self.path) if row.what == "picture"]
+        return {name for name in earlier if _without_number(name) in drawn} - {*self.pictures}
+
+    def _assembly(self) -> str | None:
+        is_there = any(row.what == "hub" for row in read_table(self.path))
+        return self.assembly or (read_assembly(self.path) if is_there else None)
+
+
+def _without_number(picture: str) -> str:
+    return picture.rsplit(".", 2)[0]
 
 
 class FolderWriter:

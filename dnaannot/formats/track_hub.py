@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dnaannot.formats.output import atomic_output
+from dnaannot.formats.source import read_lines
 from dnaannot.formats.track_table import Row
 
 HUB = "hub.txt"
@@ -54,6 +55,19 @@ def write_hub(folder: str | Path, rows: Sequence[Row], assembly: str) -> None:
         for stanza in stanzas:
             stream.writelines(f"{key} {value}\n" for key, value in stanza)
             stream.write("\n")
+
+
+def read_assembly(folder: str | Path) -> str | None:
+    """The assembly of the folder's hub, None where that names none.
+
+    Raises:
+        InputFormatError: it cannot be read.
+    """
+    for _, text in read_lines(Path(folder) / HUB):
+        key, _, value = text.partition(" ")
+        if key == "genome":
+            return value
+    return None
 
 
 def _track(row: Row, index: int) -> list[tuple[str, str]]:

@@ -185,6 +185,33 @@ def test_a_second_run_replaces_its_own_files_alone(tmp_path):
     assert left(tmp_path) == ["out"]
 
 
+def test_a_later_run_keeps_the_assembly_of_the_hub(tmp_path):
+    out = tmp_path / "out"
+    write(out, assembly="dm6")
+    more = [Track("methylation", "imr90", "cpgs", "percent")]
+    data = [("b", np.array([4]), np.array([6]), np.array([[80]], np.float32))]
+    write(out, data=data, tracks=more)
+    text = (out / "hub.txt").read_text()
+    assert "\ngenome dm6\n" in text
+    assert "bigDataUrl methylation.imr90.cpgs.bw\n" in text
+    assert [row.file for row in read_table(out)].count("hub.txt") == 1
+    assert folder_of(out, tracks=more).earlier_tracks == 2
+    assert folder_of(out).earlier_tracks == 1
+    assert folder_of(tmp_path / "other").earlier_tracks == 0
+
+
+def test_pictures_take_the_place_of_earlier_ones_of_their_task(tmp_path):
+    for task, count in (("a.b", 3), ("c", 2), ("a.b", 1)):
+        names = [f"preview.{task}.{n}.png" for n in range(1, count + 1)]
+        with folder_of(tmp_path, pictures=names).open() as writer:
+            for name in names:
+                (writer.folder / name).write_text(task)
+    expected = ["preview.a.b.1.png", "preview.c.1.png", "preview.c.2.png"]
+    assert [name for name in left(tmp_path) if name.endswith(".png")] == expected
+    rows = read_table(tmp_path)
+    assert sorted(row.file for row in rows if row.what == "picture") == expected
+
+
 @pytest.mark.parametrize("name", [BIGWIGS[1], "hub.txt", "tracks.tsv"])
 def test_files_of_others_are_not_replaced(tmp_path, name):
     out = tmp_path / "out"
@@ -222,9 +249,9 @@ def test_a_failure_leaves_nothing(tmp_path, form, there):
 
 @pytest.fixture
 def few_open_files():
-    """No more than 256 until somebody asks for more."""
+    """No more than 160 until somebody asks for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (160, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -234,12 +261,12 @@ def many_tracks(count):
 
 
 def test_more_tracks_than_files_may_be_open(tmp_path, few_open_files, monkeypatch):
-    data = [("b", np.array([0]), np.array([128]), np.ones((1, 200), np.float32))]
-    write(tmp_path / "out", data=data, tracks=many_tracks(200))
-    assert len(left(tmp_path / "out")) == 201
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 300))
-    with pytest.raises(OutputError, match=r"528 open files.* allows 300.*--labels"):
-        write(tmp_path / "more", data=data, tracks=many_tracks(200))
+    data = [("b", np.array([0]), np.array([128]), np.ones((1, 80), np.float32))]
+    write(tmp_path / "out", data=data, tracks=many_tracks(80))
+    assert len(left(tmp_path / "out")) == 81
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (160, 200))
+    with pytest.raises(OutputError, match=r"288 open files.* allows 200.*--labels"):
+        write(tmp_path / "more", data=data, tracks=many_tracks(80))
     assert left(tmp_path) == ["out"]
 
 

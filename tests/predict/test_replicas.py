@@ -157,14 +157,16 @@ def test_genes_of_gpus_are_those_of_the_cpu(tiny_model, fly_codes, small_gpus):
 
 
 @pytest.mark.parametrize("both_strands", [False, True])
-def test_tracks_of_gpus_are_those_of_the_cpu(grid_model, fly_codes, small_gpus, both_strands):
+def test_tracks_of_gpus_are_those_of_the_cpu(grid_model, fly_codes, monkeypatch, both_strands):
+    monkeypatch.setattr(scorer, "bases_at_once", lambda *_: 1 << 14)
+    cuts = {"a": (0, 7_000), "b": (7_000, 14_100), "c": (14_100, 21_000), "d": (21_000, 21_300)}
+
     def values(compute):
         predictor = TrackPredictor(grid_model, Grid(), compute, both_strands=both_strands)
-        sequences = [("a", fly_codes[:7_000]), ("b", fly_codes[7_000:7_300])]
-        return list(predictor.predict(sequences))
+        return list(predictor.predict((name, fly_codes[a:b]) for name, (a, b) in cuts.items()))
 
     found, expected = values(TwoGPUs("cuda")), values(Compute())
-    for name in ("a", "b"):
+    for name in cuts:
         ours, theirs = (
             np.concatenate([part.values for part in parts if part.sequence == name])
             for parts in (found, expected)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from dnaannot.dna.compiled import kernel, part
 from dnaannot.dna.forward_backward_tables import Model
 
 _TINY = 1e-280
@@ -18,16 +18,8 @@ _RESCALE_BELOW, _RESCALE_ABOVE = 1e-20, 1e20
 _TOLERANCE = 1e-6
 
 _FAST = {"contract", "reassoc", "nsz"}
-_kernel = njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, fastmath=_FAST)
-_part = njit(
-    forceinline=True,  # left as a function, it may round otherwise in the run that compiles it
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath=_FAST,
-)
+_kernel = kernel(fastmath=_FAST)
+_part = part(fastmath=_FAST, forceinline=True)  # left apart, the run that compiles rounds otherwise
 
 
 class Lattice(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from dnaannot.dna.compiled import kernel, part
 from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST
 
 GAP_BITS = GAP_FIRST | GAP_AFTER
@@ -68,7 +68,7 @@ class Front(NamedTuple):
     landing: np.ndarray  # (jump_bases,) bool, whether the slot holds any path
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def advance(tables, plans, front, words, kinds, emissions, begin, position, back, marks):
     """Score bases `position` .. `position + n`, filling their rows of `back` and `marks`."""
     label, column, _, _, _, donor, intron, enter_weight, run, run_label, run_weight = tables[:11]
@@ -119,7 +119,7 @@ def advance(tables, plans, front, words, kinds, emissions, begin, position, back
         score[0, s], origin[0, s] = score[1, s], origin[1, s]
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, row):
     """Write the scores of the intron states among the others."""
     for j in range(len(intron)):
@@ -127,7 +127,7 @@ def _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, row):
         origin[row, intron[j]] = stay_origin[j]
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _begin(label, intron, run, begin_rule, begin, word, emissions, score, stay, run_sum):
     """Begin paths at the first base."""
     for s in range(len(label)):
@@ -137,7 +137,7 @@ def _begin(label, intron, run, begin_rule, begin, word, emissions, score, stay, 
         stay[j] = score[1, intron[j]] - run_sum[run[j]]
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _follow_edges(
     counts, target, size, source, weight, kind,
     label, column, emissions, i, score, origin, old, new, back,
@@ -176,7 +176,7 @@ def _follow_edges(
         edge = after
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _land(jumping, jumping_origin, slot, stay, stay_origin):
     """Let the jumps that end here replace what stayed in their intron states."""
     mark = np.uint32(0)
@@ -188,7 +188,7 @@ def _land(jumping, jumping_origin, slot, stay, stay_origin):
     return mark
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _jump(donor, run, enter_weight, run_sum, score, origin, new, jumping, jumping_origin, slot):
     """Start jumps from the donors here."""
     for j in range(len(donor)):
@@ -196,7 +196,7 @@ def _jump(donor, run, enter_weight, run_sum, score, origin, new, jumping, jumpin
         jumping_origin[slot, j] = origin[new, donor[j]]
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _cut_exons(
     label, column, intron, opens, closes, spans, begin_rule, word,
     emissions, i, score, origin, old, new, back,
@@ -215,7 +215,7 @@ def _cut_exons(
             back[i, column[0]] = s
 
 
-@njit(cache=True, nogil=True)
+@part()
 def _open_introns(
     label, intron, run, emerges, emissions, i, score, origin, old,
     stay, stay_origin, run_sum, mark,
@@ -230,7 +230,7 @@ def _open_introns(
     return mark
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def trace(tables, slots, code, end, back, marks, path):
     """Fill `path` (n,) with the states of the path that stands at `code` at base `end - 1`."""
     states, jumps = len(tables.label), len(tables.donor)

@@ -53,6 +53,7 @@ class _Scratch(NamedTuple):
         products: (4, R, C), or their gradient.
         centre: (B * L, C), product of the middle tap, or its gradient by the layer's input.
         inputs_array, products_array, centre_array: the same memory, the last as (B, L, C).
+        nothing: (C,) zeros.
     """
 
     inputs: Tensor
@@ -61,6 +62,7 @@ class _Scratch(NamedTuple):
     inputs_array: np.ndarray
     products_array: np.ndarray
     centre_array: np.ndarray
+    nothing: np.ndarray
 
 
 class _Scratches(threading.local):
@@ -79,8 +81,14 @@ class _Scratches(threading.local):
                 inputs = torch.empty(4, rows, 2 * channels, dtype=x.dtype)
                 products = torch.empty(4, rows, channels, dtype=x.dtype)
                 centre = torch.empty(batch * length, channels, dtype=x.dtype)
+                nothing = torch.zeros(channels, dtype=x.dtype)
             tensors = (inputs, products, centre)
-            arrays = (_array(inputs), _array(products), _array(centre.view(x.shape)))
+            arrays = (
+                _array(inputs),
+                _array(products),
+                _array(centre.view(x.shape)),
+                _array(nothing),
+            )
             made = self._made = (key, _Scratch(*tensors, *arrays))
         return made[1]
 
@@ -198,7 +206,7 @@ def _paired_conv(
     bias_array, out_array, by_pair = _array(bias), _array(out), weights.pairs.transpose(1, 2)
     for at in range(0, in_all, rows):
         begin = min(at, in_all - rows)
-        kernels.pair_inputs(x_array, dilation, pairs, begin, scratch.inputs_array)
+        kernels.pair_inputs(x_array, dilation, pairs, begin, scratch.nothing, scratch.inputs_array)
         torch.bmm(scratch.inputs, by_pair, out=scratch.products)
         products = (scratch.products_array, scratch.centre_array, bias_array)
         kernels.finish_pairs(*products, dilation, pairs, begin, x_array, *norm, y, out_array)
@@ -247,7 +255,7 @@ class _PairedConv(torch.autograd.Function):
             scratch.products_array,
         )
         for_y = for_y.flatten(0, 1)
-        kernels.pair_inputs(x_array, dilation, pairs, 0, scratch.inputs_array)
+        kernels.pair_inputs(x_array, dilation, pairs, 0, scratch.nothing, scratch.inputs_array)
         for_pairs = torch.bmm(scratch.products.transpose(1, 2), scratch.inputs)
         for_centre = torch.mm(for_y.T, x.flatten(0, 1))
         for_weight = torch.empty(channels, channels, PAIRED_TAPS)

@@ -9,20 +9,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-_kernel = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}
-)
-_inlined = njit(
-    inline="always",  # as functions of their own, the first run's code would round otherwise
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "nsz", "arcp"},
-)
-_in_order = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+from dnaannot.dna.compiled import kernel, part
+
+_FAST = {"contract", "reassoc", "nsz", "arcp"}
+_kernel = kernel(fastmath=_FAST)
+_inlined = part(fastmath=_FAST, inline="always")  # left apart, the first run rounds otherwise
+_in_order = part(fastmath=_FAST - {"reassoc"}, forceinline=True)
 
 _ONE = np.float32(1.0)
 _DENSITY = np.float32(1 / math.sqrt(2 * math.pi))
@@ -182,49 +177,32 @@ def norm_gradient(y, gradient, scale, epsilon, keep, sums, out):
 
 
 @_kernel
-def _quadruple(x, pair, dilation, row, start, out):
-    """Fill out[:, row, start : start + C] from the four positions of x (L, C) of a pair."""
-    length, n = x.shape
-    nothing = np.zeros(n, x.dtype)
-    at = (2 * (pair // dilation) - 3) * dilation + pair % dilation
-    x0 = x[at] if 0 <= at < length else nothing
-    at += dilation
-    x1 = x[at] if 0 <= at < length else nothing
-    at += dilation
-    x2 = x[at] if 0 <= at < length else nothing
-    at += dilation
-    x3 = x[at] if 0 <= at < length else nothing
-    to = out[0, row, start : start + n]
-    for c in range(n):
-        _store(to, c, _wide(x0[c]) - _wide(x2[c]))
-    to = out[1, row, start : start + n]
-    for c in range(n):
-        _store(to, c, _wide(x1[c]) + _wide(x2[c]))
-    to = out[2, row, start : start + n]
-    for c in range(n):
-        _store(to, c, _wide(x2[c]) - _wide(x1[c]))
-    to = out[3, row, start : start + n]
-    for c in range(n):
-        _store(to, c, _wide(x3[c]) - _wide(x1[c]))
-
-
-@_kernel
-def pair_inputs(x, dilation, pairs, first, out):
+def pair_inputs(x, dilation, pairs, first, nothing, out):
     """Transformed inputs of R pairs from number `first` on: out (4, R, 2C) of x (B, L, C).
 
     A row of x has pairs = dilation * ceil(L / 2 dilation). Pair q * dilation + r stands for the
-    positions 2 q dilation + r and dilation after that.
+    positions 2 q dilation + r and dilation after that. nothing (C,) is zero.
     """
-    n, rows, reach = x.shape[2], out.shape[1], 2 * dilation
+    _, length, n = x.shape
+    rows, reach = out.shape[1], 2 * dilation
     for row in range(rows):
         b, pair = (first + row) // pairs, (first + row) % pairs
-        _quadruple(x[b], pair, dilation, row, 0, out)
+        for late in range(2):
+            p = pair + late * reach
+            if late and p < pairs and row + reach < rows:
+                continue  # the row that begins there is copied here
+            at = (2 * (p // dilation) - 3) * dilation + p % dilation
+            for i in range(4):
+                t, u = at + i * dilation, at + (2 if i < 2 else 1) * dilation
+                one = x[b, t] if 0 <= t < length else nothing
+                other = x[b, u] if 0 <= u < length else nothing
+                sign, to = _ONE if i == 1 else -_ONE, out[i, row]
+                for c in range(n):
+                    _store(to, late * n + c, _wide(one[c]) + sign * _wide(other[c]))
         if pair >= reach and row >= reach:
             for i in range(4):
                 for c in range(n):  # as slices they take seconds to compile
                     out[i, row - reach, n + c] = out[i, row, c]
-        if pair + reach >= pairs or row + reach >= rows:
-            _quadruple(x[b], pair + reach, dilation, row, n, out)
 
 
 @_kernel

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 
-from dnaannot.cli import COMMANDS
+from dnaannot.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("test_data/*.md")])
@@ -49,3 +51,45 @@ def test_readme_begins_with_its_two_commands():
     data = re.search(r"test_data/\S+", blocks[0])
     assert data
     assert (ROOT / data[0]).exists()
+
+
+CALL = re.compile(r"(?:^(?:\$ )?|&& |\| )dnaannot ((?:'[^']*'|[^'|&>#])+)")
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The arguments of each call of dnaannot in the shell blocks of a page."""
+    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    calls = [shlex.split(call) for line in lines for call in CALL.findall(line)]
+    return [call for call in calls if "..." not in call and "--help" not in call]
+
+
+def parsed(arguments: list[str]) -> click.Context:
+    """The context of a call that is parsed and not run."""
+    command: click.Command = cli
+    context = None
+    while isinstance(command, click.Group):
+        context = click.Context(command, parent=context)
+        name, *arguments = arguments
+        found = command.get_command(context, name)
+        assert found is not None, f"no command {name}"
+        command = found
+    return command.make_context(name, arguments, parent=context)
+
+
+CALLS = [(page, call) for page in PAGES for call in commands_of(page)]
+
+
+def name_of(value: object) -> str:
+    return value.name if isinstance(value, Path) else shlex.join(value)[:70]
+
+
+@pytest.mark.parametrize(("page", "call"), CALLS, ids=name_of)
+def test_commands_in_the_documentation_parse(page, call):
+    assert parsed(call).params
+
+
+def test_commands_are_found_and_wrong_ones_refused():
+    assert len(CALLS) > 40
+    with pytest.raises(click.UsageError):
+        parsed(["genes", "a.fa", "-o", "b.gff3", "--no-such-option"])

@@ -62,7 +62,8 @@ class _Pace:
     multiple=True,
     metavar="[PATTERN=]TASK",
     help="What the labels are: accessibility, histone, ctcf, methylation or a word of your own; "
-    "with a pattern, those whose names match it ('dnase__*=accessibility').  Repeatable.",
+    "with a pattern, those whose names match it ('dnase__*=accessibility').  Repeatable.  "
+    "[default: what their names tell (atac__liver, H3K27ac); methylation of bedMethyl]",
 )
 @click.option(
     "--encoder",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from dnaannot.dna.sequence import cpg_sites, unknown_runs
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_files import LabelKind, label_kind
+from dnaannot.formats.label_names import label_name, named_task
 from dnaannot.formats.labelled_windows import read_windows
-from dnaannot.formats.peaks import label_name
 from dnaannot.formats.track_table import TABLE, read_table
 
 METHYLATION, HISTONE = "methylation", "histone"
-_HISTONE_NAME = re.compile(r"h(1|2a|2b|3|4)(k\d|r\d|ac|me|z|\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Predicted:
     @property
     def is_histone(self) -> bool:
         """Whether the label is a histone mark, by its task or else by its name."""
-        return self.task == HISTONE or not self.task and bool(_HISTONE_NAME.match(self.label))
+        return (self.task or named_task(self.label)) == HISTONE
 
 
 class Measured(NamedTuple):

@@ -9,19 +9,6 @@ import numpy as np
 from dnaannot.dna.interval import union
 from dnaannot.formats.bed import read_bed
 
-_SUFFIXES = (
-    ".gz",
-    ".bgz",
-    ".bed",
-    ".narrowpeak",
-    ".broadpeak",
-    ".bedmethyl",
-    ".bw",
-    ".bigwig",
-    ".tsv",
-    ".txt",
-)
-
 _LEAST_BASES, _LEAST_HISTONE_SHARE = 50, 0.5
 
 
@@ -53,11 +40,3 @@ def read_peaks(path: str | Path) -> dict[str, np.ndarray]:
     for sequence, start, end, *_ in read_bed(path):
         of.setdefault(sequence, []).append((start, end))
     return {sequence: union(np.array(each, np.int64)) for sequence, each in of.items()}
-
-
-def label_name(path: str | Path) -> str:
-    """What a label file is called by default: its name without .bed.gz, .narrowPeak and so on."""
-    name = Path(path).name
-    while any(name.lower().endswith(suffix) and len(name) > len(suffix) for suffix in _SUFFIXES):
-        name = name[: name.rindex(".")]
-    return name

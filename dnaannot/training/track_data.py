@@ -21,7 +21,7 @@ from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_checks import check_counts
-from dnaannot.formats.peaks import label_name
+from dnaannot.formats.label_names import label_name
 from dnaannot.nn.tracks import TrackLabel
 from dnaannot.training.splits import file_hash, last_tenth, split, unlike
 from dnaannot.training.track_labels import (

@@ -22,8 +22,9 @@ from dnaannot.formats.label_checks import (
     check_within,
 )
 from dnaannot.formats.label_files import LabelKind, label_kind
+from dnaannot.formats.label_names import label_name, named_task
 from dnaannot.formats.labelled_windows import LabelledWindows, read_windows
-from dnaannot.formats.peaks import label_name, least_coverage, read_peaks
+from dnaannot.formats.peaks import least_coverage, read_peaks
 from dnaannot.nn.tracks import TrackLabel
 
 
@@ -34,7 +35,7 @@ class LabelRules:
     Attributes:
         window: bases around a position that its label is about.
         tasks: (pattern, task) pairs; a label is of the task of the first pattern that its name
-            matches.
+            matches, else of the one that its name tells.
         coverage: as `least_coverage` takes it.
         min_reads: fewest reads for a CpG to count.
         is_soft: learn the share of methylated reads itself, not whether it is high or low.
@@ -48,9 +49,26 @@ class LabelRules:
     is_soft: bool = False
     threshold: float | None = None
 
-    def task_of(self, name: str, otherwise: str = "signal") -> str:
-        """The task of a label."""
-        return next((task for pattern, task in self.tasks if fnmatchcase(name, pattern)), otherwise)
+    def task_of(self, name: str, path: Path, otherwise: str | None = None) -> str:
+        """The task of a label.
+
+        Args:
+            path: of its file.
+            otherwise: the task where nothing tells.
+
+        Raises:
+            DataError: nothing tells.
+        """
+        given = next((task for pattern, task in self.tasks if fnmatchcase(name, pattern)), None)
+        task = given or otherwise or named_task(name)
+        if task is None:
+            raise DataError(
+                f"what is the label '{name}' about?",
+                path=path,
+                remedy=f"Say it with --task accessibility (or histone, ctcf, methylation, or a "
+                f"word of your own), or for this label alone with --task '{name}=...'.",
+            )
+        return task
 
     def least(self, task: str) -> float:
         """Bases that peaks must cover of a positive window."""
@@ -103,7 +121,7 @@ class Peaks(LabelSource):
         self.path, self._window = path, rules.window
         self._peaks = read_peaks(path)
         name = label_name(path)
-        self.labels = (TrackLabel(rules.task_of(name), name),)
+        self.labels = (TrackLabel(rules.task_of(name, path), name),)
         self.names = tuple(self._peaks)
         self._least = rules.least(self.labels[0].task)
 
@@ -123,7 +141,8 @@ class Signal(LabelSource):
         self.path, self._window, self._threshold = path, rules.window, rules.threshold
         name = label_name(path)
         kind = "quantity" if rules.threshold is None else "binary"
-        self.labels = (TrackLabel(rules.task_of(name), name, kind),)
+        task = rules.task_of(name, path, named_task(name) or "signal")
+        self.labels = (TrackLabel(task, name, kind),)
         with BigWig(path) as track:
             self._sizes = track.sizes
         self.names = tuple(self._sizes)
@@ -157,7 +176,7 @@ class MethylatedSites(LabelSource):
         self.path = path
         self._of: dict[str, Methylation] = read_bedmethyl(path, rules.min_reads)
         name = label_name(path)
-        self.labels = (TrackLabel(rules.task_of(name, "methylation"), name),)
+        self.labels = (TrackLabel(rules.task_of(name, path, "methylation"), name),)
         self.names = tuple(self._of)
         self.dtype = np.float32 if rules.is_soft else np.uint8
 
@@ -198,7 +217,7 @@ class Windows(LabelSource):
         self._of: dict[str, LabelledWindows] = {
             name: _sorted(windows) for name, windows in table.of.items()
         }
-        self.labels = tuple(TrackLabel(rules.task_of(name), name) for name in table.names)
+        self.labels = tuple(TrackLabel(rules.task_of(name, path), name) for name in table.names)
         self.names = tuple(self._of)
         self._middles = {name: _middles(windows) for name, windows in self._of.items()}
         is_methylation = all(label.task == "methylation" for label in self.labels)

@@ -193,7 +193,8 @@ class TrackRun(Run[TrackModel]):
     def _tell(self, data: TrackData) -> None:
         bases = sum(region.end - region.start for region in data.train)
         labels = "1 label" if len(data.labels) == 1 else f"{len(data.labels)} labels"
-        self.note(f"{labels}; {bases / 1e6:,.1f} Mb to train on")
+        tasks = ", ".join(dict.fromkeys(label.task for label in data.labels))
+        self.note(f"{labels} ({tasks}); {bases / 1e6:,.1f} Mb to train on")
         for label in data.labels:
             counts = data.counts[label.name]
             positives = counts["validation_positives"]

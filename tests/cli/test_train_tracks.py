@@ -94,7 +94,7 @@ def test_labels_that_cannot_be_validated_are_told(train, folder):
         (folder / f"{name}.bedmethyl").write_text("".join(lines))
     done = train(*SMALL, *STEPS, labels=("x.bedmethyl", "y.bedmethyl"))
     assert done.status == 0, done.stderr
-    assert "2 labels; " in done.stderr
+    assert "2 labels (methylation); " in done.stderr
     assert "x has no negative to validate on; it is not calibrated" in done.stderr
     assert "y has no" not in done.stderr
     for options, words in (((), "no label varies"), (("--min-reads", "10"), "Lower --min-reads")):
@@ -149,7 +149,7 @@ def test_a_model_goes_on_only_with_its_own_labels(train, folder):
     os.rename("m.safetensors", "old.safetensors")
     assert train(*SMALL, *STEPS, "--init", "old.safetensors").status == 0
     os.rename("dnase__x.bed", "other.bed")
-    done = train(*SMALL, *STEPS, "--init", "old.safetensors", labels=["other.bed"])
+    done = train(*SMALL, *STEPS, "--init", "old.safetensors", "--task", "x", labels=["other.bed"])
     assert done.status == 1
     assert "--encoder" in done.stderr
 

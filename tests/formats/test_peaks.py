@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.peaks import label_name, least_coverage, read_peaks
+from dnaannot.formats.peaks import least_coverage, read_peaks
 
 NARROW = (
     "browser position chr1:1-100\n"
@@ -37,19 +37,6 @@ def test_reversed_interval_is_refused_with_its_line(tmp_path):
     path.write_text("chr1\t1\t2\nchr1\t9\t4\n")
     with pytest.raises(InputFormatError, match=r"x\.bed, line 2: The end, 4, is not beyond"):
         read_peaks(path)
-
-
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("a/dnase__k562.narrowPeak.gz", "dnase__k562"),
-        ("H3K4me3.bw", "H3K4me3"),
-        ("GM12878.v2.bed", "GM12878.v2"),
-        ("bed.gz", "bed"),
-    ],
-)
-def test_label_is_named_after_its_file(file, name):
-    assert label_name(file) == name
 
 
 @pytest.mark.parametrize(

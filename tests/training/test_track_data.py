@@ -199,21 +199,32 @@ def test_matched_negatives_leave_the_rest_unknown(folder):
 
 
 def test_names_that_the_genome_does_not_have_are_told(folder):
-    (folder / "y.bed").write_text("chra\t5\t900\n")
+    (folder / "atac__y.bed").write_text("chra\t5\t900\n")
     with pytest.raises(DataError, match="chr"):
-        read(folder, "y.bed")
+        read(folder, "atac__y.bed")
 
 
 def test_peaks_of_another_assembly_are_refused(folder):
-    (folder / "y.bed").write_text(f"a\t500\t900\na\t{LENGTH - 100}\t{LENGTH + 1}\n")
+    (folder / "atac__y.bed").write_text(f"a\t500\t900\na\t{LENGTH - 100}\t{LENGTH + 1}\n")
     with pytest.raises(DataError, match="line 2: An interval ends at 60,001 of 'a'"):
-        read(folder, "y.bed")
+        read(folder, "atac__y.bed")
 
 
 def test_a_label_without_positives_is_refused(folder):
-    (folder / "y.bed").write_text("a\t5\t30\n")
-    with pytest.raises(DataError, match="'y' has no positive"):
+    (folder / "atac__y.bed").write_text("a\t5\t30\n")
+    with pytest.raises(DataError, match="'atac__y' has no positive"):
+        read(folder, "atac__y.bed")
+
+
+def test_what_a_label_is_about_must_be_told(folder):
+    """A mark's peaks have a rule of their own."""
+    (folder / "y.bed").write_text("a\t500\t900\n")
+    with pytest.raises(DataError, match=r"y\.bed: what is the label 'y' about\? .*--task 'y="):
         read(folder, "y.bed")
+    write_bigwig(folder / "s.bw", {"a": LENGTH}, [Block("a", 0, np.ones(LENGTH, np.float32))])
+    rules = LabelRules(WINDOW, tasks=[("y", "faire")])
+    labels = read(folder, "y.bed", "s.bw", "h3k4me1__x.bed", rules=rules).labels
+    assert [label.task for label in labels] == ["faire", "signal", "histone"]
 
 
 def test_two_labels_of_one_name_are_refused(folder):

@@ -108,12 +108,9 @@ def _columns(cells: list[str], named: bool, path: str | Path, line: int) -> _Col
 def _row(cells: list[str], columns: _Columns, path: str | Path, line: int) -> BendRow:
     if len(cells) != columns.width:
         raise _error(path, line, f"The row has {len(cells)} columns, not {columns.width}.")
-    try:
-        start, end = (int(float(cell)) for cell in cells[1:3])
-    except ValueError:
-        raise _error(
-            path, line, f"Start '{cells[1]}' and end '{cells[2]}' are not both integers."
-        ) from None
+    start, end = (_integer(cell) for cell in cells[1:3])
+    if start is None or end is None:
+        raise _error(path, line, f"Start '{cells[1]}' and end '{cells[2]}' are not both integers.")
     if not 0 <= start < end:
         raise _error(path, line, f"From {start} to {end} is no stretch of a sequence.")
     strand = "+" if columns.strand is None else cells[columns.strand]
@@ -121,6 +118,15 @@ def _row(cells: list[str], columns: _Columns, path: str | Path, line: int) -> Be
         raise _error(path, line, f"The strand is '{strand}', not '+' or '-'.")
     labels = None if columns.label is None else _labels(cells[columns.label], path, line)
     return BendRow(cells[0], start, end, cells[columns.split], strand, labels, line)
+
+
+def _integer(cell: str) -> int | None:
+    """What a cell says, also as pandas writes integers beside missing values: 17.0."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None
 
 
 def _labels(cell: str, path: str | Path, line: int) -> tuple[int, ...]:

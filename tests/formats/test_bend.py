@@ -61,6 +61,9 @@ def test_split_is_found_by_name_or_as_the_last_column(tmp_path):
     [
         ("chr1\t9\t9\t+\ttrain", "line 2: From 9 to 9"),
         ("chr1\tx\t9\t+\ttrain", "not both integers"),
+        ("chr1\t1\tinf\t+\ttrain", "not both integers"),
+        ("chr1\tnan\t9\t+\ttrain", "not both integers"),
+        ("chr1\t1.5\t9\t+\ttrain", "not both integers"),
         ("chr1\t1\t9\t*\ttrain", "strand is"),
         ("chr1\t1\t9\ttrain", "has 4 columns, not 5"),
     ],

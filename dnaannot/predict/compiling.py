@@ -1,7 +1,7 @@
 """Kernels compiled by a process of its own, beside what the first run has to do meanwhile.
 
 Numba compiles one function after the other and keeps the result on disk. On the first run of an
-installation a second process compiles what comes last, the posteriors, while this one imports,
+installation a second process compiles what comes last, the decoders, while this one imports,
 reads, scores and compiles the rest.
 """
 
@@ -18,10 +18,10 @@ _child: subprocess.Popen[bytes] | None = None
 
 
 def compile_ahead() -> None:
-    """Begin to compile the posterior kernels, if they are not there and can be kept."""
+    """Begin to compile the kernels of the decoders, if they are not there and can be kept."""
     global _child
     if _child is None and not is_compiled():
-        code = f"from {__name__} import compile_posteriors; compile_posteriors()"
+        code = f"from {__name__} import compile_decoders; compile_decoders()"
         paths = os.pathsep.join(filter(None, sys.path))
         _child = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -50,14 +50,16 @@ def is_compiled() -> bool:
     return not folder or bool(glob.glob(os.path.join(glob.escape(folder), name)))
 
 
-def compile_posteriors() -> None:
-    """Run the posterior kernels on a few bases."""
+def compile_decoders() -> None:
+    """Run the decoders on a few bases; posteriors last, which `is_compiled` looks for."""
     from dnaannot.dna.grammar import LABELS, gene_grammar, position_words
     from dnaannot.dna.posterior import posteriors
+    from dnaannot.dna.viterbi import best_path
 
     grammar = gene_grammar()
     weights = np.zeros(len(grammar.pairs), np.float32)
     words = position_words(np.zeros(4, np.uint8))
-    block = words, np.zeros((4, len(LABELS)), np.float32), np.zeros(4, np.uint8)
-    for _ in posteriors(grammar, weights, [block]):
+    emissions = np.zeros((4, len(LABELS)), np.float32)
+    states, _ = best_path(grammar, weights, words, emissions)
+    for _ in posteriors(grammar, weights, [(words, emissions, states)]):
         pass

@@ -157,6 +157,7 @@ class GenePredictor:
 
         def fed() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for block in blocks:
+                await_compiled()  # no sooner: this process scores meanwhile
                 waiting.append(block)
                 yield block.words, block.emissions
 
@@ -172,7 +173,6 @@ class GenePredictor:
         def fed() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             for block in blocks:
                 waiting.append((block.start, block.states))
-                await_compiled()  # no sooner: scores and states are found meanwhile
                 yield block.words, block.emissions, block.states
 
         for found in posteriors(self.grammar, self.weights, fed(), labels=labels):

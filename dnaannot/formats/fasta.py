@@ -200,12 +200,12 @@ def _parse(path: str | Path) -> Iterator[_Header | bytes]:
 
 
 def _lead(chunk: bytes, path: str) -> int:
-    """Bytes before the first header: a byte order mark and blank lines, nothing else.
+    """Bytes before the first header: blank lines, nothing else.
 
     Raises:
         InputFormatError: something else stands there, so this is no FASTA.
     """
-    body = chunk.removeprefix(b"\xef\xbb\xbf").lstrip()
+    body = chunk.lstrip()
     lead = len(chunk) - len(body)
     if not body or body.startswith(b">"):
         return lead

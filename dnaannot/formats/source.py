@@ -20,6 +20,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_MAGIC = b"\x1f\x8b\x08\x04"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
+_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
 BIGWIG_MAGIC = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
 """What a bigWig begins with, by byte order."""
 
@@ -40,8 +42,7 @@ _KINDS = (
     (b"\xeb\xf2\x89\x87", "a bigBed file"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x7fELF", "a program"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
+    *((mark, "text in UTF-16") for mark in _UTF16_MARKS),
     (b"##fileformat=VCF", "a VCF file"),
     (b"##gff", "a GFF file"),
     (b"@HD\t", "a SAM file"),
@@ -60,24 +61,25 @@ def display_name(path: str | Path) -> str:
 def read_chunks(path: str | Path) -> Iterator[bytes]:
     """Yield the decompressed bytes of `path` in chunks, none of them empty.
 
-    Compression is told by the first bytes, not by the name.
+    Compression is told by the first bytes, not by the name; the mark that some programs put
+    before UTF-8 is left out.
 
     Args:
         path: a file, or `-` for standard input.
 
     Raises:
-        InputFormatError: the file is missing, a folder, unreadable or empty, or its
+        InputFormatError: the file is missing, a folder, unreadable, empty or in UTF-16, or its
             compressed data are damaged or cut short.
     """
     name = display_name(path)
     if os.fspath(path) == STDIN:
-        yield from _decompressed(sys.stdin.buffer, name)
+        yield from _unmarked(_decompressed(sys.stdin.buffer, name), name)
         return
     try:
         with open(path, "rb") as stream:
             if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 _check_bgzip_end(stream, name)
-            yield from _decompressed(stream, name)
+            yield from _unmarked(_decompressed(stream, name), name)
     except OSError as error:
         raise _unreadable(name, error) from error
 
@@ -92,7 +94,11 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     for index, chunk in enumerate(read_chunks(path)):
         if index == 0 and not looks_like_text(chunk):
             kind = kind_of(chunk) or "a binary file"
-            raise InputFormatError(f"This is {kind}, not text.", path=display_name(path))
+            raise InputFormatError(
+                f"This is {kind}, not text.",
+                path=display_name(path),
+                remedy="Give text, plain or compressed with gzip or bgzip.",
+            )
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         for line in lines:
@@ -117,6 +123,22 @@ def looks_like_text(head: bytes) -> bool:
     controls = bytes(set(range(32)) - set(b"\t\n\r\f\v"))
     sample = head[:4096]
     return len(sample.translate(None, controls)) == len(sample)
+
+
+def _unmarked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The chunks of a file without a byte order mark at its begin."""
+    first = next(chunks)
+    if first.startswith(_UTF16_MARKS):
+        raise InputFormatError(
+            "This is text in UTF-16, which Windows programs write.",
+            path=name,
+            remedy="Save it as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW",
+        )
+    text = first.removeprefix(_UTF8_MARK)
+    if not text:
+        raise InputFormatError("The file is empty.", path=name)
+    yield text
+    yield from chunks
 
 
 def _decompressed(stream: BinaryIO, name: str) -> Iterator[bytes]:

@@ -314,5 +314,9 @@ def _nothing(sites: str, regions: str | None) -> DataError:
 
     what = "no CpG" if sites == "cpg" else "no known base"
     if regions:
-        return DataError(f"there is {what} in these regions.", path=regions)
+        return DataError(
+            f"there is {what} in these regions.",
+            path=regions,
+            remedy="Give longer ones, or none for the whole genome.",
+        )
     return DataError(f"there is {what} in this genome.", remedy="Check that it is the right one.")

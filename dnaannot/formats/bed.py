@@ -9,6 +9,7 @@ from dnaannot.errors import InputFormatError
 from dnaannot.formats.source import display_name, read_lines
 
 _NOT_INTERVALS = ("#", "track", "browser")
+_REMEDY = "BED lines are: sequence, start (from 0), end (exclusive)."
 
 
 def read_bed(path: str | Path) -> list[Interval]:
@@ -35,7 +36,9 @@ def read_bed(path: str | Path) -> list[Interval]:
         may_be_names = False
         intervals.append(_interval(columns, line, path))
     if not intervals:
-        raise InputFormatError("The file holds no intervals.", path=display_name(path))
+        raise InputFormatError(
+            "The file holds no intervals.", path=display_name(path), remedy=_REMEDY
+        )
     return intervals
 
 
@@ -68,5 +71,5 @@ def _error(path: str | Path, line: int, problem: str) -> InputFormatError:
         problem,
         path=display_name(path),
         line=line,
-        remedy="BED lines are: sequence, start (from 0), end (exclusive).",
+        remedy=_REMEDY,
     )

@@ -28,6 +28,7 @@ SPLITS = ("train", "valid", "test")
 LEAST_SPLICE_SHARE = 0.8
 """Below this share of splice labels on splice sites, labels and genome do not belong together."""
 _FEW_SITES = 20
+_GENE_FINDING = "Give gene_finding.hdf5 of BEND, which belongs to gene_finding.bed."
 _STRAND_COLUMN, _LABEL_COLUMN = 3, 6  # where a table without these names has them
 _HDF5 = (".hdf5", ".h5")
 
@@ -205,10 +206,12 @@ def read_bend_labels(path: str | Path, rows: Sequence[BendRow]) -> list[np.ndarr
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputFormatError(f"is no HDF5 file ({error}).", path=path) from None
+        raise InputFormatError(
+            f"is no HDF5 file ({error}).", path=path, remedy=_GENE_FINDING
+        ) from None
     with file:
         if "labels" not in file:
-            raise InputFormatError("has no dataset 'labels'.", path=path)
+            raise InputFormatError("has no dataset 'labels'.", path=path, remedy=_GENE_FINDING)
         dataset = file["labels"]
         if len(dataset) != len(rows):
             raise InputFormatError(
@@ -232,7 +235,9 @@ def _fitted(labels: np.ndarray, row: BendRow, index: int, path: str | Path) -> n
             remedy="The rows of both files must be in the same order.",
         )
     if not np.isin(labels, np.arange(NINE)).all():
-        raise InputFormatError(f"{place} holds labels other than 0 to 8.", path=path)
+        raise InputFormatError(
+            f"{place} holds labels other than 0 to 8.", path=path, remedy=_GENE_FINDING
+        )
     return labels.astype(np.uint8)
 
 

@@ -172,7 +172,11 @@ def _require_bigwig(path: Path) -> None:
         raise InputFormatError(f"{reason}.", path=path, remedy="Check the path.") from error
     if not head.startswith(BIGWIG_MAGIC):
         kind = kind_of(head) or "text" if head else "an empty file"
-        raise InputFormatError(f"This is {kind}, not a bigWig file.", path=path)
+        raise InputFormatError(
+            f"This is {kind}, not a bigWig file.",
+            path=path,
+            remedy="Give a bigWig; bedGraphToBigWig of UCSC makes one of a sorted bedGraph.",
+        )
 
 
 def _damaged(path: Path) -> InputFormatError:

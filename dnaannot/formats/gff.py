@@ -214,6 +214,7 @@ def _part(columns: list[str], line: int, path: str | Path) -> _Part:
             f"Start '{columns[3]}' and end '{columns[4]}' are not both integers.",
             path=display_name(path),
             line=line,
+            remedy="Columns 4 and 5 of GFF3 and GTF, with tabs between them, are coordinates.",
         ) from error
     sequence = unquote(columns[0]) if "%" in columns[0] else columns[0]
     return _Part(line, sequence, start, end, columns[6], columns[7], columns[8])

@@ -46,7 +46,11 @@ def label_kind(path: str | Path) -> LabelKind:
             return LabelKind.WINDOWS
         if text.strip() and not text.startswith(("#", "track", "browser")):
             return LabelKind.METHYLATION if _is_bedmethyl(text) else LabelKind.PEAKS
-    raise InputFormatError("The file holds no labels.", path=display_name(path))
+    raise InputFormatError(
+        "The file holds no labels.",
+        path=display_name(path),
+        remedy="Give peaks (BED, narrowPeak), bedMethyl, a bigWig or a table of windows.",
+    )
 
 
 def _is_bedmethyl(text: str) -> bool:

@@ -87,7 +87,12 @@ def read_windows(
         if all(row.cells[column] == value for column, value in kept.items())
     ]
     if not rows:
-        raise InputFormatError("The file holds no windows.", path=display_name(path))
+        wanted = " and ".join(f"{name}={value}" for name, value in (keep or {}).items())
+        raise InputFormatError(
+            f"No line has {wanted}." if wanted else "The file holds no windows.",
+            path=display_name(path),
+            remedy="See which values the column has." if wanted else _REMEDY,
+        )
     listed = [i for i, name in enumerate(header) if name.lower() in _LIST]
     if listed and any(_CELL.fullmatch(row.cells[listed[0]]) is None for row in rows):
         names, matrix = _from_lists(rows, listed[0], labels, path)

@@ -25,6 +25,7 @@ from dnaannot.nn.model import GeneModel, TaskModel
 from dnaannot.nn.tracks import TrackModel
 
 FORMAT_VERSION = 1
+_OTHER_VERSION = "Install the dnaannot version that wrote it, or train the model again."
 _HEADER, _ENCODER = "dnaannot", "encoder."
 
 Model = TypeVar("Model", bound=TaskModel)
@@ -64,17 +65,23 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     with _opened(path) as file:
         header = (file.metadata() or {}).get(_HEADER)
     if header is None:
-        raise ModelError("is a safetensors file but no dnaannot model.", path=path)
+        raise ModelError(
+            "is a safetensors file but no dnaannot model.",
+            path=path,
+            remedy="Give a model that dnaannot trained, or a bundled one (dnaannot models list).",
+        )
     try:
         facts = json.loads(header)
         version = facts.get("format_version")
     except (ValueError, AttributeError):
-        raise ModelError("has a header that cannot be read.", path=path) from None
+        raise ModelError(
+            "has a header that cannot be read.", path=path, remedy="Copy or download it again."
+        ) from None
     if version != FORMAT_VERSION:
         raise ModelError(
             f"has model format version {version}; this dnaannot reads version {FORMAT_VERSION}.",
             path=path,
-            remedy="Install the dnaannot version that wrote it, or train the model again.",
+            remedy=_OTHER_VERSION,
         )
     return facts
 
@@ -180,10 +187,12 @@ def check_encoder(found: EncoderConfig, wanted: EncoderConfig, path: str | Path)
 
 def _gene_model(facts: dict[str, Any], config: EncoderConfig) -> GeneModel:
     if facts.get("labels") != list(LABELS):
-        raise ModelError("scores other labels than this dnaannot's grammar.")
+        raise ModelError("scores other labels than this dnaannot's grammar.", remedy=_OTHER_VERSION)
     model = GeneModel(config, facts["grammar"]["min_intron"])
     if facts["grammar"].get("pairs") != [list(pair) for pair in model.grammar.pairs]:
-        raise ModelError("was trained for another grammar than this dnaannot's.")
+        raise ModelError(
+            "was trained for another grammar than this dnaannot's.", remedy=_OTHER_VERSION
+        )
     return model
 
 
@@ -213,7 +222,11 @@ def _tensors(path: str | Path) -> dict[str, Tensor]:
 def _opened(path: str | Path) -> Any:
     """The file, opened as safetensors."""
     if not Path(path).is_file():
-        raise ModelError("no such model file.", path=path)
+        raise ModelError(
+            "no such model file.",
+            path=path,
+            remedy="Check the path, or name a bundled model (dnaannot models list).",
+        )
     try:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:

@@ -75,7 +75,11 @@ def read_bend_data(
         splits[row.split].append(Sample(codes, row_labels))
     for name in SPLITS[:2]:
         if not splits[name]:
-            raise DataError(f"no row is of the split '{name}'.", path=table)
+            raise DataError(
+                f"no row is of the split '{name}'.",
+                path=table,
+                remedy=f"The last column says {', '.join(SPLITS)}; the first two must be there.",
+            )
     return BendData(*(splits[name] for name in SPLITS))
 
 

@@ -27,7 +27,7 @@ from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import AnnotatedTranscript, read_annotation
 from dnaannot.predict.choice import sample
 from dnaannot.predict.genes import least_gap
-from dnaannot.training.splits import file_hash, last_tenth, split, unlike
+from dnaannot.training.splits import check_sequences, file_hash, last_tenth, split, unlike
 
 T = TypeVar("T")
 
@@ -112,9 +112,7 @@ def read_gene_data(
         own = [region.sequence.codes[region.start : region.end] for region in data.train[before:]]
         pieces = sample(own, _SIGNATURE_PIECES)
         data.signatures[unlike(pair.genome, data.signatures)] = signature(pieces).round(3).tolist()
-    for interval in (*validation, *excluded):
-        if interval.sequence not in seen:
-            raise DataError(f"no genome has the sequence {interval.sequence!r} of a region.")
+    check_sequences((*validation, *excluded), seen)
     _check_trainable(data)
     return data
 
@@ -168,7 +166,11 @@ def _labelled(
             remedy="Names must be the same in both files, for example with 'chr' or without.",
         )
     if not sequences:
-        raise DataError(f"no sequence has {LEAST_SEQUENCE:,} bases.", path=pair.genome)
+        raise DataError(
+            f"no sequence has {LEAST_SEQUENCE:,} bases.",
+            path=pair.genome,
+            remedy="Genes are learned with the sequence around them: give longer ones.",
+        )
     for name, rest in annotated.items():
         report.rejected[f"on {name!r}, which is not in the genome"] += len(rest)
     report.rejected = +report.rejected

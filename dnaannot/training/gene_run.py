@@ -142,7 +142,8 @@ class GeneRun(Run[GeneModel]):
                 shares = []
             if len(shares) != len(pairs) or not all(share and share > 0 for share in shares):
                 raise DataError(
-                    f"--shares needs {len(pairs)} positive numbers, one for each genome."
+                    f"--shares needs {len(pairs)} positive numbers, one for each genome.",
+                    remedy="Put commas between them, as in --shares 2,1.",
                 )
         return [
             Pair(Path(genome), Path(annotation), share)

@@ -170,7 +170,11 @@ class Run(ABC, Generic[Model]):
             raise DataError("a model cannot go to standard output.", remedy="Name a file.")
         check_writable(self.output)
         if self.report_folder.is_file():
-            raise OutputError("is a file, not a folder.", path=self.report_folder)
+            raise OutputError(
+                "is a file, and the report's folder would be called so.",
+                path=self.report_folder,
+                remedy="Move it away, or name another --output.",
+            )
         if not self.has_length:
             raise DataError("say how long to train.", remedy="Give --time-budget or --steps.")
         if self.resume and not self.state_path.exists():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.names import listed
 from dnaannot.errors import DataError
 
 
@@ -42,13 +43,28 @@ def split(
     return Split(_between(sorted([*wanted, *left_out]), length), held_out)
 
 
+def check_sequences(regions: Iterable[Interval], names: Collection[str]) -> None:
+    """Refuse regions on sequences that the genomes do not have.
+
+    Raises:
+        DataError: one is; the message names some that there are.
+    """
+    for region in regions:
+        if region.sequence not in names:
+            raise DataError(
+                f"no genome has the sequence {region.sequence!r} of a region.",
+                remedy=f"Name it as the genome does: {listed(names)}.",
+            )
+
+
 def _on(name: str, length: int, regions: Iterable[Interval]) -> list[tuple[int, int]]:
     mine = [region for region in regions if region.sequence == name]
     for region in mine:
         if region.start >= length:
             raise DataError(
                 f"the region from {region.start + 1:,} on begins past the end of "
-                f"{name!r} ({length:,} bases)."
+                f"{name!r} ({length:,} bases).",
+                remedy="Bases are counted from 1: NAME:START-END.",
             )
     return [(region.start, min(region.end, length)) for region in mine]
 

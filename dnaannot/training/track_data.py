@@ -23,7 +23,7 @@ from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_checks import check_counts
 from dnaannot.formats.label_names import label_name
 from dnaannot.nn.tracks import TrackLabel
-from dnaannot.training.splits import file_hash, last_tenth, split, unlike
+from dnaannot.training.splits import check_sequences, file_hash, last_tenth, split, unlike
 from dnaannot.training.track_labels import (
     LabelRules,
     LabelSource,
@@ -111,9 +111,7 @@ def read_track_data(
     data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
     sequences = _sequences(assembly, sources, rules.window, data)
     lengths = {sequence.name: len(sequence.codes) for sequence in sequences}
-    for interval in (*validation, *excluded):
-        if interval.sequence not in lengths:
-            raise DataError(f"no genome has the sequence {interval.sequence!r} of a region.")
+    check_sequences((*validation, *excluded), lengths)
     if not validation and held_out is None:
         validation = [last_tenth(lengths, excluded)]
     for sequence in sequences:
@@ -169,7 +167,9 @@ def _like(
         other = _Absent(source) if path is None else open_source(path, rules)
         if other.labels != source.labels or other.sites != source.sites:
             raise DataError(
-                "holds other labels than its namesake of the training genome.", path=path
+                "holds other labels than its namesake of the training genome.",
+                path=path,
+                remedy="Give a file of the same kind, with the same labels.",
             )
         found.append(other)
     if all(isinstance(each, _Absent) for each in found):
@@ -245,7 +245,10 @@ def _match_negatives(data: TrackData, window: int, per_positive: int, seed: int)
         for number, region in enumerate(regions):
             sequence, rows = region.sequence, region.rows
             if sequence.targets.dtype != np.uint8:
-                raise DataError("only labels of 0 and 1 can have matched negatives.")
+                raise DataError(
+                    "only labels of 0 and 1 can have matched negatives.",
+                    remedy="Leave out --matched-negatives, or --soft and signals.",
+                )
             gc = gc_shares(sequence.codes, sequence.centres[rows], window)
             columns = [gc_matched(c, gc, per_positive, random) for c in sequence.targets[rows].T]
             matched = replace(

@@ -143,7 +143,11 @@ class TrackRun(Run[TrackModel]):
             return None
         folder = Path(self.validation_labels)
         if not folder.is_dir():
-            raise DataError("is no folder of label files.", path=folder)
+            raise DataError(
+                "is no folder of label files.",
+                path=folder,
+                remedy="Put them into one, named as those to train on.",
+            )
         files = sorted(path for path in folder.iterdir() if path.is_file())
         return Assembly(_paths(self.validation_genomes), files)
 

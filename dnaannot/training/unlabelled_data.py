@@ -57,7 +57,11 @@ def read_unlabelled(
         name = unlike(path, data.hashes)
         for record in read_fasta(path):
             if wanted and record.name in sizes:
-                raise DataError(f"{record.name!r} is in an earlier file too.", path=path)
+                raise DataError(
+                    f"{record.name!r} is in an earlier file too, so regions on it are not clear.",
+                    path=path,
+                    remedy="Rename one of them.",
+                )
             sizes[record.name] = len(record.codes)
             for piece in _pieces(record.name, record.codes, wanted):
                 counts["records"] += 1

@@ -45,7 +45,7 @@ def test_columns_and_lines_can_be_chosen(table):
     assert {name: each.labels.tolist() for name, each in read.of.items()} == {"chrI": [[0]]}
     with pytest.raises(InputFormatError, match=r"line 1: There is no column 'H5'; the columns"):
         read_windows(table(EMP), labels=["H5"])
-    with pytest.raises(InputFormatError, match="no windows"):
+    with pytest.raises(InputFormatError, match="No line has n_hits=9"):
         read_windows(table(EMP), keep={"n_hits": "9"})
 
 

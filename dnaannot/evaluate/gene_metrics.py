@@ -245,6 +245,7 @@ class Stratum(NamedTuple):
 
 EXON_LENGTH_BOUNDS = (50, 100, 150, 200, 300, 500, 1000)
 EXON_COUNT_BOUNDS = (1, 2, 3, 4, 6, 9, 14)
+GENE_KILOBASE_BOUNDS = (2, 5, 10, 30, 100)
 """Greatest value of each class but the last, which has no end."""
 
 
@@ -257,13 +258,20 @@ def _class_names(bounds: tuple[int, ...]) -> list[str]:
     return [*names, f"> {bounds[-1]}"]
 
 
-def _stratify(values: Iterable[tuple[int, bool]], bounds: tuple[int, ...]) -> list[Stratum]:
+def _kilobase_names(bounds: tuple[int, ...]) -> list[str]:
+    names = [f"{low}-{high} kb" for low, high in zip((0, *bounds[:-1]), bounds, strict=True)]
+    return [*names, f"> {bounds[-1]} kb"]
+
+
+def _stratify(
+    values: Iterable[tuple[float, bool]], bounds: tuple[int, ...], names: Sequence[str]
+) -> list[Stratum]:
     totals, hits = [0] * (len(bounds) + 1), [0] * (len(bounds) + 1)
     for value, found in values:
         index = sum(value > bound for bound in bounds)
         totals[index] += 1
         hits[index] += found
-    return [Stratum(*row) for row in zip(_class_names(bounds), totals, hits, strict=True)]
+    return [Stratum(*row) for row in zip(names, totals, hits, strict=True)]
 
 
 def recall_by_exon_length(
@@ -273,7 +281,8 @@ def recall_by_exon_length(
 ) -> list[Stratum]:
     """Recall of the reference's distinct exons by their length in bases."""
     ours, theirs = (features("exon", each, regions) for each in (predicted, reference))
-    return _stratify(((e.end - e.start, e in ours) for e in theirs), EXON_LENGTH_BOUNDS)
+    found = ((e.end - e.start, e in ours) for e in theirs)
+    return _stratify(found, EXON_LENGTH_BOUNDS, _class_names(EXON_LENGTH_BOUNDS))
 
 
 def recall_by_exon_count(
@@ -282,9 +291,29 @@ def recall_by_exon_count(
     regions: Regions | None = None,
 ) -> list[Stratum]:
     """Recall of the reference's genes by the coding exons of their `representative`."""
+    found = _found_genes(predicted, reference, regions)
+    counts = ((len(gene.exons), is_found) for gene, is_found in found)
+    return _stratify(counts, EXON_COUNT_BOUNDS, _class_names(EXON_COUNT_BOUNDS))
+
+
+def recall_by_gene_length(
+    predicted: Sequence[Transcript],
+    reference: Sequence[Transcript],
+    regions: Regions | None = None,
+) -> list[Stratum]:
+    """Recall of the reference's genes by kilobases from start to stop codon, introns included.
+
+    The length is that of their `representative`; a class holds its upper bound.
+    """
+    found = _found_genes(predicted, reference, regions)
+    lengths = (((gene.end - gene.start) / 1000, is_found) for gene, is_found in found)
+    return _stratify(lengths, GENE_KILOBASE_BOUNDS, _kilobase_names(GENE_KILOBASE_BOUNDS))
+
+
+def _found_genes(
+    predicted: Sequence[Transcript], reference: Sequence[Transcript], regions: Regions | None
+) -> Iterator[tuple[Transcript, bool]]:
+    """The `representative` of each gene of the reference, and whether the gene is predicted."""
     models = features("transcript", predicted, regions)
-    genes = whole_genes(reference, regions).values()
-    return _stratify(
-        ((len(representative(gene).exons), is_right(gene, models)) for gene in genes),
-        EXON_COUNT_BOUNDS,
-    )
+    for gene in whole_genes(reference, regions).values():
+        yield representative(gene), is_right(gene, models)

@@ -17,6 +17,7 @@ from dnaannot.evaluate.gene_metrics import (
     compare,
     recall_by_exon_count,
     recall_by_exon_length,
+    recall_by_gene_length,
 )
 from dnaannot.evaluate.gene_sets import Reachable, reachable, representatives
 from dnaannot.evaluate.intervals import Regions
@@ -32,6 +33,7 @@ class GeneScores:
         confusion: bases (9, 9) int64 by BEND label, of the reference (row) and the prediction.
         by_exon_length: recall of exons by length in bases.
         by_exon_count: recall of genes by their coding exons.
+        by_gene_length: recall of genes by the span of their CDS.
     """
 
     levels: Mapping[str, Level]
@@ -39,6 +41,7 @@ class GeneScores:
     confusion: np.ndarray
     by_exon_length: Sequence[Stratum]
     by_exon_count: Sequence[Stratum]
+    by_gene_length: Sequence[Stratum]
 
     @property
     def mcc(self) -> float:
@@ -77,6 +80,7 @@ def score_genes(
         ),
         by_exon_length=recall_by_exon_length(predicted, reference, regions),
         by_exon_count=recall_by_exon_count(predicted, reference, regions),
+        by_gene_length=recall_by_gene_length(predicted, reference, regions),
     )
 
 
@@ -90,7 +94,7 @@ def last_bases(*annotations: Sequence[Transcript]) -> dict[str, int]:
 
 
 def to_text(scores: GeneScores) -> str:
-    """Aligned table of the levels, the MCC and the cap, one line each."""
+    """Aligned tables: the levels, the MCC and the cap, then the genes found by size."""
     lines = [
         f"{'level':<14}{'sensitivity':>11}{'precision':>11}{'F1':>8}"
         f"{'reference':>13}{'predicted':>13}{'matched':>13}"
@@ -107,8 +111,23 @@ def to_text(scores: GeneScores) -> str:
         f"MCC of the nine BEND labels: {scores.mcc:.4f} over {int(scores.confusion.sum()):,} bases",
         f"reference genes: {cap.genes:,}, of which reachable by one path: "
         f"{cap.by_one_path:,} ({part:.2f} %; {cap.overlapping:,} overlap another gene)",
+        *_strata_lines("span of CDS", scores.by_gene_length),
+        *_strata_lines("coding exons", scores.by_exon_count),
     ]
     return "\n".join(lines)
+
+
+def _strata_lines(name: str, strata: Sequence[Stratum]) -> list[str]:
+    """A table of genes found by class, after an empty line; classes without genes left out."""
+    return [
+        "",
+        f"{name:<14}{'genes':>11}{'found':>11}{'sens.':>8}",
+        *(
+            f"{each.name:<14}{each.reference:>11,}{each.found:>11,}{100 * each.recall:>8.2f}"
+            for each in strata
+            if each.reference
+        ),
+    ]
 
 
 def to_json(scores: GeneScores) -> dict[str, Any]:
@@ -136,6 +155,7 @@ def to_json(scores: GeneScores) -> dict[str, Any]:
         },
         "exon_recall_by_length": _strata(scores.by_exon_length),
         "gene_recall_by_exon_count": _strata(scores.by_exon_count),
+        "gene_recall_by_length": _strata(scores.by_gene_length),
     }
 
 

@@ -118,6 +118,7 @@ def _plots(
     figures = [
         figure("F1, sensitivity and precision by level (%)", level_bars(scores.levels)),
         figure("Exons found, by length", recall_bars(scores.by_exon_length, "exon length, bp")),
+        figure("Genes found, by length", recall_bars(scores.by_gene_length, "span of the CDS")),
         figure(
             "Genes found, by number of exons",
             recall_bars(scores.by_exon_count, "coding exons of the gene"),

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnaannot.dna.transcript import Strand, Transcript, with_phases
+from dnaannot.dna.transcript import Strand, Transcript, representative, with_phases
 from dnaannot.evaluate.gene_metrics import (
     LEVELS,
     Level,
     compare,
     recall_by_exon_count,
     recall_by_exon_length,
+    recall_by_gene_length,
 )
+from dnaannot.evaluate.gene_sets import genes_of
 from dnaannot.evaluate.intervals import Regions
 
 
@@ -192,3 +194,38 @@ def test_recall_by_length_and_count_adds_up_to_the_levels():
     counts = {each.name: each for each in recall_by_exon_count(predicted, reference)}
     assert (counts["1"].recall, counts["2"].recall) == (1, 0)
     assert sum(each.reference for each in counts.values()) == 2
+
+
+@given(st.lists(transcripts(), min_size=2, max_size=2), st.integers(10, 9000))
+@settings(max_examples=40, deadline=None)
+def test_recall_by_gene_length_is_that_of_the_genes_of_each_length(sides, times):
+    predicted, reference = (
+        [
+            model(
+                [(e.start * times, e.end * times) for e in each.exons],
+                each.strand.value,
+                each.sequence,
+                gene=each.gene,
+                name=each.name,
+            )
+            for each in side
+        ]
+        for side in sides
+    )
+    strata = {each.name: each for each in recall_by_gene_length(predicted, reference)}
+    limits = {"0-2 kb": (0, 2e3), "2-5 kb": (2e3, 5e3), "5-10 kb": (5e3, 1e4)}
+    limits |= {"10-30 kb": (1e4, 3e4), "30-100 kb": (3e4, 1e5), "> 100 kb": (1e5, 1e9)}
+    assert strata.keys() == limits.keys()
+    genes = genes_of(reference)
+    for name, (low, high) in limits.items():
+        group = [
+            each
+            for gene in genes.values()
+            if low < (one := representative(gene)).end - one.start <= high
+            for each in gene
+        ]
+        gene_level = compare(predicted, group)["gene"]
+        assert (strata[name].reference, strata[name].found) == (
+            gene_level.reference,
+            gene_level.found,
+        )

@@ -45,6 +45,32 @@ class Partition(NamedTuple):
     fits: Tensor
 
 
+class Closing(NamedTuple):
+    """What the last rows of P sequences bring to the backward pass; see `Batch.close`.
+
+    Attributes:
+        log_mass: (P,) log of all paths' mass, less the shift.
+        behind: (P, S) backward probabilities of the last row.
+        rows: (P, BASES - 1) rows of the donors of jumps that the end cuts.
+        cut: (P, BASES - 1, J) backward probabilities of those donors.
+        share: (P, BASES - 1, J) posteriors of those jumps.
+    """
+
+    log_mass: Tensor
+    behind: Tensor
+    rows: Tensor
+    cut: Tensor
+    share: Tensor
+
+
+class Path(NamedTuple):
+    """States (P, L) int32 whose backward probabilities are wanted; see `crf_kernels.backward`."""
+
+    states: Tensor
+    on_path: Tensor
+    held: Tensor
+
+
 def partitions(
     grammar: Grammar,
     weights: Tensor,
@@ -71,29 +97,27 @@ def partitions(
     if lengths is None:
         lengths = torch.full((count,), length, device=emissions.device)
     weights = weights.detach().to(emissions.device, torch.float64)
-    at_once = _sequences_at_once(emissions, layout)
+    at_once = sequences_at_once(layout, emissions.device, length, emissions.shape[2])
     parts = []
     for at in range(0, count, at_once):
         rows = slice(at, at + at_once)
         masks = None if allowed is None else allowed[rows]
-        batch = _Batch(layout, weights, words[rows], emissions[rows], masks, lengths[rows])
+        batch = Batch(layout, weights, words[rows], emissions[rows], masks, lengths[rows])
         parts.append(batch.partition(begin, end))
     return Partition(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
-def _sequences_at_once(emissions: Tensor, layout: Layout) -> int:
-    """How many sequences one launch takes."""
-    if emissions.device.type != "cuda":
-        return len(emissions)
-    free, _ = torch.cuda.mem_get_info(emissions.device)
-    cached = torch.cuda.memory_reserved(emissions.device)
-    free += cached - torch.cuda.memory_allocated(emissions.device)
-    _, length, labels = emissions.shape
+def sequences_at_once(layout: Layout, device: torch.device, length: int, labels: int) -> int:
+    """How many sequences of this length one launch takes, by the free memory."""
+    if device.type != "cuda":
+        return 1 << 30
+    free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     a_row = 8 * (2 * layout.states + 6 * labels + 4 * layout.jumps + 16)
     return max(1, int(_FREE_SHARE * free / (length * a_row)))
 
 
-class _Batch:
+class Batch:
     """Sequences that are computed together: what both passes read, and what the first leaves."""
 
     def __init__(
@@ -145,25 +169,19 @@ class _Batch:
 
     def partition(self, begin: np.ndarray, end: np.ndarray) -> Partition:
         """Both passes, from and to these states (states,) bool."""
-        self._forward(self._padded(begin))
-        ends = self._padded(end)
-        last = (self.lengths - 1)[:, None]  # (P, 1)
-        behind = ends.expand(len(last), -1)
-        mass = (self._at(self.alpha, last)[:, 0] * behind).sum(1)
-        cut, sent = self._cut(last, ends)
-        mass = mass + (cut * sent).sum((1, 2))
-        log_z = self._at(self.level, last)[:, 0] + mass.log() + self.shift
-        cut, behind = cut / mass[:, None, None], behind / mass[:, None]
-        share, count = self._backward(last, behind.contiguous(), cut)
-        covered, counts = self._expected(last, share, cut * sent, count)
+        self.begin(self.padded(begin) * ((self.words[:, :1] & self.layout.begin_rule) != 0))
+        self.forward()
+        closing = self.close(self.padded(end).expand(len(self.words), -1))
+        share, count = self.backward(closing)
+        covered = self.covered(share, closing)
+        counts = self._expected(share, closing, count)
         posterior = self.alpha.masked_fill(~self.inside.unsqueeze(-1), 0.0)
-        whole = posterior.sum(-1) + covered.sum(-1)
-        held = ((whole - 1).abs() < _TOLERANCE) | ~self.inside
-        marginals = posterior @ self._one_hot(self.layout.label)
-        marginals += covered @ self._one_hot(self.layout.lane_label)
-        return Partition(log_z, marginals, counts, held.all(1) & log_z.isfinite())
+        log_z = closing.log_mass + self.shift
+        held = self.holds(posterior.sum(-1), covered) & log_z.isfinite()
+        return Partition(log_z, self.marginals(covered), counts, held)
 
-    def _padded(self, states: np.ndarray) -> Tensor:
+    def padded(self, states: np.ndarray) -> Tensor:
+        """(S,) float64 of states (states,)."""
         padded = np.zeros(self.layout.states)
         padded[: len(states)] = states
         return torch.from_numpy(padded).to(self.alpha.device)
@@ -176,19 +194,33 @@ class _Batch:
         """(P, R, ...) rows (P, R) of values (P, L, ...)."""
         return values[torch.arange(len(rows), device=rows.device)[:, None], rows]
 
-    def _forward(self, begin: Tensor) -> None:
+    def begin(self, starts: Tensor) -> None:
+        """Set the first rows: paths begin in the states where starts (P, S) is 1."""
+        self.alpha[:, 0] = starts * self.likelihood[:, 0, self.layout.label.long()]
+        self.level[:, 0], self.inverse[:, 0] = 0.0, 1.0
+        self.first = torch.ones_like(self.lengths, dtype=torch.int32)
+
+    def begin_with(self, sequence: int, alpha: Tensor, level: Tensor) -> None:
+        """Set the first rows of a sequence to given ones: alpha (R, S), level (R,)."""
+        self.alpha[sequence, : len(alpha)] = alpha
+        self.level[sequence, : len(alpha)] = level
+        self.inverse[sequence, : len(alpha)] = 1.0
+        self.gain[sequence, : len(alpha)] = 0.0
+        self.first[sequence] = len(alpha)
+
+    def forward(self, which: Tensor | None = None) -> None:
+        """The forward pass of the sequences `which` (n,), all by default."""
         from dnaannot.nn.crf_kernels import forward
 
         layout = self.layout
         source, rule, pair = layout.edges_in
-        starts = ((self.words[:, :1] & layout.begin_rule) != 0) * begin
-        self.alpha[:, 0] = starts * self.likelihood[:, 0, layout.label.long()]
-        self.level[:, 0], self.inverse[:, 0] = 0.0, 1.0
-        jump_factor, lane_factor = torch.zeros(2, layout.states, device=begin.device).double()
+        if which is None:
+            which = torch.arange(len(self.words), device=self.words.device)
+        jump_factor, lane_factor = torch.zeros(2, layout.states, device=which.device).double()
         jump_factor[layout.jump_target] = self.jump_weight.exp()
         lane_factor[layout.jump_target] = self.lane_weight.exp()[layout.jump_lanes]
-        forward[(len(self.words),)](
-            self.words, self.likelihood, self.run, self.lengths.int(),
+        forward[(len(which),)](
+            which.int(), self.first, self.words, self.likelihood, self.run, self.lengths.int(),
             source, rule, self.weights[pair].exp(), layout.label,
             layout.enter_gap, layout.enter_rule, layout.leave_gap,
             layout.jump, layout.jump_source, layout.jump_lane, jump_factor, lane_factor,
@@ -202,12 +234,9 @@ class _Batch:
         """L, K, N, J."""
         return self.words.shape[1], self.labels, self.run.shape[2], self.layout.jumps
 
-    def _cut(self, last: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        """Jumps that the end cuts: (P, BASES - 1, J) factors by donors' rows, and their donors.
-
-        Row q belongs to the donor q + 1 bases before the last.
-        """
-        layout = self.layout
+    def close(self, ends: Tensor) -> Closing:
+        """What may end in the states of ends (P, S), or inside a jump into one of them."""
+        layout, last = self.layout, (self.lengths - 1)[:, None]
         bases_on = torch.arange(1, layout.bases, device=last.device)
         rows = last - bases_on  # (P, BASES - 1)
         at = rows.clamp(min=0)
@@ -216,62 +245,72 @@ class _Batch:
         run = run - (self._at(self.level, last) - self._at(self.level, at)).unsqueeze(-1)
         fits = (self._at(self.blocked, last) == self._at(self.blocked, at)) & (rows >= 0)[..., None]
         run = torch.where(fits, run, -torch.inf)[..., layout.jump_lanes] + self.jump_weight
-        return run.exp() * ends[layout.jump_target], self._at(self.alpha, at)[
-            ..., layout.jump_donor
-        ]
+        cut = run.exp() * ends[:, layout.jump_target].unsqueeze(1)
+        sent = self._at(self.alpha, at)[..., layout.jump_donor]
+        mass = (self._at(self.alpha, last)[:, 0] * ends).sum(1) + (cut * sent).sum((1, 2))
+        cut = cut / mass[:, None, None]
+        log_mass = self._at(self.level, last)[:, 0] + mass.log()
+        return Closing(log_mass, (ends / mass[:, None]).contiguous(), rows, cut, cut * sent)
 
-    def _backward(self, last: Tensor, behind: Tensor, cut: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(self, closing: Closing, path: Path | None = None) -> tuple[Tensor, Tensor]:
         """Posteriors of the jumps that land on each row (P, L, J), counts (P, D, S) of edges."""
         from dnaannot.nn.crf_kernels import backward
 
         layout = self.layout
         target, rule, pair = layout.edges_out
-        count = len(last)
-        returned = cut.new_zeros(count, layout.bases, layout.jumps)
-        bases_on = torch.arange(1, layout.bases, device=last.device)
-        sequence = torch.arange(count, device=last.device)[:, None]
-        returned[sequence, (last - bases_on) % layout.bases] = cut
+        count = len(self.words)
+        returned = closing.cut.new_zeros(count, layout.bases, layout.jumps)
+        sequence = torch.arange(count, device=returned.device)[:, None]
+        returned[sequence, closing.rows % layout.bases] = closing.cut
         share = torch.zeros_like(self.gain)
-        counts = cut.new_empty(count, *target.shape)
+        counts = returned.new_empty(count, *target.shape)
+        nothing = (layout.label, counts, counts)
         length, labels, _, jumps = self._sizes()
         backward[(count,)](
             self.words, self.likelihood, self.lengths.int(),
             target, rule, self.weights[pair].exp(), layout.label,
             layout.enter_gap, layout.enter_rule, layout.leave_gap,
             layout.jump, layout.jump_source, layout.jump_of_donor,
-            self.alpha, self.inverse, self.gain, behind, returned, share, counts,
+            self.alpha, self.inverse, self.gain, closing.behind, returned, share, counts,
+            *(nothing if path is None else path),
             length, labels, jumps, layout.bases,
             D=len(target), S=layout.states, JUMPS=jumps > 0, GAPS=layout.has_gaps,
-            num_warps=1,
+            PATH=path is not None, num_warps=1,
         )  # fmt: skip
         return share, counts
 
-    def _expected(
-        self, last: Tensor, share: Tensor, cut: Tensor, count: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Probability (P, L, N) that a row is inside a jump of a lane; counts (P, W) of pairs.
-
-        Args:
-            share: (P, L, J) posteriors of the jumps that land on a row.
-            cut: (P, BASES - 1, J) of those that the end cuts, as `_cut` gives them.
-            count: (P, D, S) of the edges.
-        """
+    def covered(self, share: Tensor, closing: Closing) -> Tensor:
+        """Probability (P, L, N) that a row is inside a jump of a lane, its donor excepted."""
         layout, bases = self.layout, self.layout.bases
         sequences, length, _ = share.shape
-        lanes = self.run.shape[2]
         beyond = share.new_zeros(sequences, bases, layout.jumps)
         landing = torch.cat((share, beyond), 1)  # a cut jump would land beyond the end
-        bases_on = torch.arange(1, bases, device=last.device)
-        sequence = torch.arange(sequences, device=last.device)[:, None]
-        landing[sequence, last - bases_on + bases] += cut
-        by_lane = landing.new_zeros(sequences, length + bases, lanes)
+        sequence = torch.arange(sequences, device=share.device)[:, None]
+        landing[sequence, closing.rows + bases] += closing.share
+        by_lane = landing.new_zeros(sequences, length + bases, self.run.shape[2])
         by_lane.index_add_(2, layout.jump_lanes, landing)
         running = by_lane.cumsum(1)
         covered = (running[:, bases - 1 : -1] - running[:, :-bases]).clamp(min=0.0)
-        counts = share.new_zeros(sequences, len(self.weights))
+        return covered.masked_fill(~self.inside.unsqueeze(-1), 0.0)
+
+    def holds(self, posterior: Tensor, covered: Tensor) -> Tensor:
+        """(P,) whether the posteriors (P, L) of all rows, with what jumps cover, sum to 1."""
+        whole = posterior + covered.sum(-1)
+        return (((whole - 1).abs() < _TOLERANCE) | ~self.inside).all(1)
+
+    def marginals(self, covered: Tensor) -> Tensor:
+        """(P, L, K) posteriors of the labels, after the backward pass."""
+        posterior = self.alpha.masked_fill(~self.inside.unsqueeze(-1), 0.0)
+        marginals = posterior @ self._one_hot(self.layout.label)
+        return marginals + covered @ self._one_hot(self.layout.lane_label)
+
+    def _expected(self, share: Tensor, closing: Closing, count: Tensor) -> Tensor:
+        """Expected counts (P, W) of the label pairs; count (P, D, S) is that of the edges."""
+        layout, bases = self.layout, self.layout.bases
+        counts = share.new_zeros(len(share), len(self.weights))
         counts.index_add_(1, layout.edges_out[2].flatten(), count.flatten(1))
-        counts.index_add_(1, layout.jump_pair, share.sum(1) + cut.sum(1))
-        inner = share.sum(1) * (bases - 1) + (cut * (bases_on - 1)[:, None]).sum(1)
+        counts.index_add_(1, layout.jump_pair, share.sum(1) + closing.share.sum(1))
+        bases_on = torch.arange(bases - 1, device=share.device)
+        inner = share.sum(1) * (bases - 1) + (closing.share * bases_on[:, None]).sum(1)
         counts.index_add_(1, layout.lane_pair[layout.jump_lanes], inner)
-        covered = covered.masked_fill(~self.inside.unsqueeze(-1), 0.0)
-        return covered, counts[:, :-1]
+        return counts[:, :-1]

@@ -28,7 +28,7 @@ def _passed(values, index, factor, open_, D: tl.constexpr, S: tl.constexpr):
 
 @triton.jit
 def forward(
-    words, likelihood, run, lengths,
+    which, first, words, likelihood, run, lengths,
     source, rule, factor, label,
     enter_gap, enter_rule, leave_gap,
     jump, jump_source, jump_lane, jump_factor, lane_factor,
@@ -36,9 +36,11 @@ def forward(
     L, K, N, J, BASES,
     D: tl.constexpr, S: tl.constexpr, JUMPS: tl.constexpr, GAPS: tl.constexpr,
 ):  # fmt: skip
-    """Fill rows 1 .. length - 1 of one sequence; row 0 of alpha is given.
+    """Fill the rows of one sequence from the first on that is not given.
 
     Args:
+        which: (programs,) int32, the sequence p of each.
+        first: (P,) int32, rows of alpha and level that are given: 1, or BASES and more.
         words: (P, L) int32.
         likelihood: (P, L, K) float64.
         run: (P, L, N) float64, log of what the BASES bases up to a row add to a jump over them.
@@ -51,11 +53,11 @@ def forward(
         jump, jump_source, jump_lane: (S,) of the jump into a state; jump is -1 where none ends.
         jump_factor, lane_factor: (S,) float64 likewise.
         alpha: (P, L, S) float64, probabilities rescaled where they left a range.
-        level: (P, L) float64, log of what they were divided by in all; row 0 is 0.
+        level: (P, L) float64, log of what they were divided by in all.
         inverse: (P, L) float64, 1 over what the row was divided by.
         gain: (P, L, J) float64, factor of a jump that lands on a row.
     """
-    p = tl.program_id(0).to(tl.int64)
+    p = tl.load(which + tl.program_id(0)).to(tl.int64)
     s, d = tl.arange(0, S), tl.arange(0, D)
     edge = d[:, None] * S + s[None, :]
     sources, rules, factors = tl.load(source + edge), tl.load(rule + edge), tl.load(factor + edge)
@@ -67,11 +69,11 @@ def forward(
     level += p * L
     inverse += p * L
     gain += p * L * J
-    here = tl.load(alpha + s)
-    height = tl.load(level)
+    begin = tl.load(first + p)
+    last = tl.load(lengths + p) - 1
+    now = tl.minimum(begin, last)
+    here, height = tl.load(alpha + (begin - 1) * S + s), tl.load(level + begin - 1)
     inflight = here * 0.0
-    length = tl.load(lengths + p)
-    last = length - 1
     if GAPS:
         gap_in, rule_in, gap_out = (
             tl.load(enter_gap + s), tl.load(enter_rule + s), tl.load(leave_gap + s),
@@ -81,11 +83,12 @@ def forward(
         lands = column >= 0
         origin, lane = tl.load(jump_source + s), tl.load(jump_lane + s)
         by_jump, by_base = tl.load(jump_factor + s), tl.load(lane_factor + s)
-        next_run = tl.load(run + tl.minimum(1, last) * N + lane)
-        next_sent, next_base = here, height
-    next_word = tl.load(words + tl.minimum(1, last))
-    next_scores = tl.load(likelihood + tl.minimum(1, last) * K + labels)
-    for t in range(1, length):
+        begun = tl.maximum(now - BASES, 0)
+        next_run = tl.load(run + now * N + lane)
+        next_sent, next_base = tl.load(alpha + begun * S + origin), tl.load(level + begun)
+    next_word = tl.load(words + now)
+    next_scores = tl.load(likelihood + now * K + labels)
+    for t in range(begin, last + 1):
         word, scores = next_word, next_scores
         following = tl.minimum(t + 1, last)
         next_word = tl.load(words + following)
@@ -134,11 +137,15 @@ def backward(
     target, rule, factor, label,
     enter_gap, enter_rule, leave_gap,
     jump, jump_source, jump_of_donor,
-    alpha, inverse, gain, behind, returned, share, count,
+    alpha, inverse, gain, behind, returned, share, count, states, on_path, held,
     L, K, J, BASES,
     D: tl.constexpr, S: tl.constexpr, JUMPS: tl.constexpr, GAPS: tl.constexpr,
+    PATH: tl.constexpr,
 ):  # fmt: skip
     """Replace the probabilities in `alpha` by posteriors; arguments as in `forward`.
+
+    With PATH, the backward probabilities of given states and what the posteriors of a row sum to
+    are kept as well.
 
     Args:
         target, rule, factor: (D, S) edges out of a state.
@@ -147,6 +154,9 @@ def backward(
         returned: (P, BASES, J) float64, what jumps add to their donor, by its row modulo BASES.
         share: (P, L, J) float64, filled with the posterior of the jumps that land on a row.
         count: (P, D, S) float64, filled with the expected number of each edge.
+        states: (P, L) int32, with PATH.
+        on_path: (P, L) float64, filled with their backward probabilities, with PATH.
+        held: (P, L) float64, filled with the sums of the posteriors, with PATH.
     """
     p = tl.program_id(0).to(tl.int64)
     s, d = tl.arange(0, S), tl.arange(0, D)
@@ -189,6 +199,9 @@ def backward(
             onward = tl.where(t >= BASES, landed * beta, 0.0)
             tl.store(returned + slot + column, onward, mask=lands)
             tl.store(share + t * J + column, sent * onward, mask=lands)
+        if PATH:
+            tl.store(on_path + p * L + t + s * 0, beta, mask=s == tl.load(states + p * L + t))
+            tl.store(held + p * L + t, tl.sum(here * beta, 0))
         tl.store(alpha + t * S + s, here * beta)
         ahead = beta * scores * scale
         passed = _passed(ahead, targets, factors, (rules & word) != 0, D, S)

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import torch
 
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_words
 from dnaannot.dna.posterior import BlockPosterior, posteriors
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Exon, Transcript, read_transcripts
 from dnaannot.dna.viterbi import BLOCK, Viterbi
+from dnaannot.nn import crf_cuda, posterior_cuda
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.compiling import await_compiled
 from dnaannot.predict.overlap import in_background
@@ -28,6 +30,8 @@ Item = TypeVar("Item")
 MIN_GAP = 50
 """Runs of at least this many N are gaps, unless introns may not be so short."""
 _RULE_REACH = 2
+_CPU_BLOCKS = 4
+"""Sequences of more blocks keep a GPU busy with their posteriors."""
 
 
 class Block(NamedTuple):
@@ -133,7 +137,7 @@ class GenePredictor:
     ) -> Iterator[Transcript]:
         blocks = self._beside(self._with_states(self._blocks(codes, chunks)))
         path = _ScoredPath(self.grammar)
-        known = self._beside(self._posteriors(blocks, on_labels is not None))
+        known = self._beside(self._posteriors(blocks, len(codes), on_labels is not None))
         labels = path.follow(self._scored(name, known, on_labels))
         for transcript in read_transcripts(labels, name):
             yield path.scored(transcript, len(codes))
@@ -165,7 +169,7 @@ class GenePredictor:
             yield waiting.popleft()._replace(states=states)
 
     def _posteriors(
-        self, blocks: Iterable[Block], labels: bool
+        self, blocks: Iterable[Block], length: int, labels: bool
     ) -> Iterator[tuple[int, np.ndarray, BlockPosterior]]:
         """Start, states (n,) and posteriors of each block."""
         waiting: deque[tuple[int, np.ndarray]] = deque()
@@ -175,7 +179,13 @@ class GenePredictor:
                 waiting.append((block.start, block.states))
                 yield block.words, block.emissions, block.states
 
-        for found in posteriors(self.grammar, self.weights, fed(), labels=labels):
+        given = (self.grammar, self.weights, fed())
+        device = torch.device(self._scorer.compute.devices[0])
+        if length > _CPU_BLOCKS * BLOCK and crf_cuda.is_available(device):
+            made = posterior_cuda.posteriors(*given, device, labels=labels)
+        else:
+            made = posteriors(*given, labels=labels)
+        for found in made:
             yield *waiting.popleft(), found
 
     def _scored(

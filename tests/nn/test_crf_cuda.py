@@ -133,7 +133,7 @@ def test_linear_chain_is_pytorch_crf(kernel_device):
 def test_launches_of_few_sequences_are_one_of_all(kernel_device, monkeypatch, at_once):
     given = batch([b"ATGGTAC", b"GTACAGA", b"TTACNNN"])
     whole = partitions(kernel_device, *given)
-    monkeypatch.setattr(crf_cuda, "_sequences_at_once", lambda *_: at_once)
+    monkeypatch.setattr(crf_cuda, "sequences_at_once", lambda *_: at_once)
     for one, other in zip(partitions(kernel_device, *given), whole, strict=True):
         assert np.array_equal(one, other)
 
@@ -149,11 +149,13 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from dnaannot.nn import crf_kernels
 
-INTEGERS = "words lengths source target rule label enter_gap enter_rule leave_gap jump"
-INTEGERS += " jump_source jump_lane jump_of_donor"
+INTEGERS = "which first states words lengths source target rule label enter_gap enter_rule"
+INTEGERS += " leave_gap jump jump_source jump_lane jump_of_donor"
 for kernel in (crf_kernels.forward, crf_kernels.backward):
     for shape in ((8, 64, True, True), (16, 16, False, False)):
         fixed = dict(zip(("D", "S", "JUMPS", "GAPS"), shape))
+        if kernel is crf_kernels.backward:
+            fixed["PATH"] = shape[2]
         types = {}
         for name in kernel.arg_names:
             small = "*i32" if name in INTEGERS.split() else "*fp64"

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from dnaannot.dna.posterior import posteriors
 from dnaannot.nn.encoder import PRESETS
-from dnaannot.predict import replicas, scorer
+from dnaannot.predict import genes, replicas, scorer
 from dnaannot.predict.genes import GenePredictor
 from dnaannot.predict.replicas import Replicas, bases_at_once
 from dnaannot.predict.scorer import Compute, Scorer
@@ -144,12 +145,12 @@ def test_gpus_share_tiles_with_the_same_result(tiny_model, fly_codes, small_gpus
 
 
 def test_genes_of_gpus_are_those_of_the_cpu(tiny_model, fly_codes, small_gpus):
-    def genes(compute):
+    def transcripts(compute):
         predictor = GenePredictor(tiny_model, compute)
         sequences = [("a", fly_codes[:9_000].copy()), ("b", fly_codes[9_000:10_000].copy())]
         return [list(found.transcripts) for found in predictor.predict(sequences)]
 
-    found, expected = genes(TwoGPUs("cuda")), genes(Compute())
+    found, expected = transcripts(TwoGPUs("cuda")), transcripts(Compute())
     assert sum(map(len, found)) > 3
     for ours, theirs in zip(found, expected, strict=True):
         assert [(t.start, t.end) for t in ours] == [(t.start, t.end) for t in theirs]
@@ -173,3 +174,21 @@ def test_tracks_of_gpus_are_those_of_the_cpu(grid_model, fly_codes, monkeypatch,
         )
         assert len(ours)
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_posteriors_of_long_sequences_come_from_a_gpu(tiny_model, fly_codes, monkeypatch):
+    """Its way in stands for the GPU's: the CPU computes for it."""
+    asked = []
+
+    def on_gpu(grammar, weights, blocks, device, *, labels):
+        asked.append(device)
+        return posteriors(grammar, weights, blocks, labels=labels)
+
+    monkeypatch.setattr(genes, "BLOCK", 512)
+    monkeypatch.setattr(genes.crf_cuda, "is_available", lambda _: True)
+    monkeypatch.setattr(genes.posterior_cuda, "posteriors", on_gpu)
+    predictor = GenePredictor(tiny_model, Compute())
+    for length in (2_048, 2_049):
+        for found in predictor.predict([("a", fly_codes[:length].copy())]):
+            list(found.transcripts)
+    assert asked == [torch.device("cpu")]

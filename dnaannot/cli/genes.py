@@ -34,6 +34,7 @@ _SAMPLED_BASES = 20_000_000
 _JUDGED_BASES = 20_000
 _SIGNATURE_PIECES = 64
 _WINDOW = 150_000
+_OF_OTHERS = {".bed", ".fa", ".fasta", ".fna", ".faa", ".gb", ".gbk", ".embl", ".bw", ".tsv"}
 _BREAKS_IDENTIFIERS = re.compile(r"""[\s;=,%&>"]""")
 
 
@@ -151,6 +152,12 @@ class _Settings:
         if _BREAKS_IDENTIFIERS.search(self.id_prefix):
             raise click.UsageError('--id-prefix may hold no blank and none of ; = , % & > ".')
         _refuse_shared_files(self.outputs, self.inputs)
+        ending = Path(self.output.removesuffix(".gz")).suffix.lower()
+        if self.dialect is None and ending in _OF_OTHERS:
+            raise click.UsageError(
+                f"a file of gene models in GFF3 would be named {ending}. Name it .gff3 or .gtf, or "
+                "give --format."
+            )
         if self.resume and (self.output == "-" or self.regions or self.scores):
             raise click.UsageError(
                 "--resume needs a file as --output and goes without --regions and --scores."

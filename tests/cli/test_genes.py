@@ -649,6 +649,7 @@ def test_bad_regions_are_refused(genes, folder, sequences, monkeypatch, bed, wor
         (("genome.fa", "-o", "x", "--proteins", "./x"), "different files"),
         (("genome.fa", "-o", "-", "--cds", "-"), "only one"),
         (("genome.fa", "-o", "genome.fa"), "overwritten"),
+        (("genome.fa", "-o", "out.bed.gz"), "would be named .bed"),
         (("genome.fa", "-o", "out.gff3", "--proteins", "../{}/genome.fa"), "overwritten"),
         (("genome.fa", "-o", "-", "--resume"), "--resume"),
         (("genome.fa", "-o", "out.gff3", "--scores", "s", "--resume"), "--resume"),

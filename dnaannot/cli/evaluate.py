@@ -62,7 +62,8 @@ def genes(
     PRED and REF are GFF3 or GTF files, plain or compressed; only their CDS count. A table goes
     to stdout: sensitivity, precision and F1 from the base to the gene, exact boundaries, as
     `gffcompare -e 0 --strict-match` counts CDS features; the MCC of the nine labels of BEND;
-    and how many reference genes a predictor of one path can find at all.
+    how many reference genes a predictor of one path can find at all; and how many were found,
+    by their length and by their number of exons.
 
     \b
     dnaannot evaluate genes genes.gff3 reference.gff3 --genome genome.fa --report report.html

@@ -99,11 +99,12 @@ def to_text(scores: GeneScores) -> str:
         f"{'level':<14}{'sensitivity':>11}{'precision':>11}{'F1':>8}"
         f"{'reference':>13}{'predicted':>13}{'matched':>13}"
     ]
-    lines += [
-        f"{name:<14}{100 * level.recall:>11.2f}{100 * level.precision:>11.2f}"
-        f"{100 * level.f1:>8.2f}{level.reference:>13,}{level.predicted:>13,}{level.found:>13,}"
-        for name, level in scores.levels.items()
-    ]
+    for name, level in scores.levels.items():
+        recall, precision, f1 = percentages(level)
+        lines.append(
+            f"{name:<14}{recall:>11}{precision:>11}{f1:>8}"
+            f"{level.reference:>13,}{level.predicted:>13,}{level.found:>13,}"
+        )
     cap = scores.cap
     part = 100 * cap.by_one_path / cap.genes if cap.genes else 0.0
     lines += [
@@ -115,6 +116,16 @@ def to_text(scores: GeneScores) -> str:
         *_strata_lines("coding exons", scores.by_exon_count),
     ]
     return "\n".join(lines)
+
+
+def percentages(level: Level) -> tuple[str, str, str]:
+    """Sensitivity, precision and F1 in per cent, "-" where there is nothing to count."""
+    counts = (level.reference, level.predicted, level.reference or level.predicted)
+    rates = (level.recall, level.precision, level.f1)
+    recall, precision, f1 = (
+        f"{100 * rate:.2f}" if count else "-" for rate, count in zip(rates, counts, strict=True)
+    )
+    return recall, precision, f1
 
 
 def _strata_lines(name: str, strata: Sequence[Stratum]) -> list[str]:

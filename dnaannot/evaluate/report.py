@@ -9,7 +9,7 @@ from dnaannot.dna.grammar import BEND_LABELS
 from dnaannot.dna.transcript import Transcript
 from dnaannot.evaluate.gene_metrics import features
 from dnaannot.evaluate.gene_sets import representatives, whole_genes
-from dnaannot.evaluate.genes import GeneScores
+from dnaannot.evaluate.genes import GeneScores, percentages
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.evaluate.loci import Locus, Verdict, choose_loci, find_loci
 from dnaannot.evaluate.locus_view import draw_locus
@@ -80,9 +80,7 @@ def _level_table(scores: GeneScores) -> str:
     rows = [
         (
             name,
-            f"{100 * level.recall:.2f}",
-            f"{100 * level.precision:.2f}",
-            f"{100 * level.f1:.2f}",
+            *percentages(level),
             f"{level.reference:,}",
             f"{level.predicted:,}",
             f"{level.found:,}",

@@ -66,6 +66,9 @@ def level_bars(levels: Mapping[str, Level]) -> str:
         recall, precision, f1 = (100 * v for v in (level.recall, level.precision, level.f1))
         title = f"{name}: F1 {f1:.2f}, sensitivity {recall:.2f}, precision {precision:.2f}"
         parts.append(text(left - 8, y + 14, name, "end"))
+        if not (level.reference or level.predicted):
+            parts.append(text(_WIDTH - 4, y + 14, "-", "end", "value"))
+            continue
         parts.append(box(left, y + 3, f1 * scale, 14, "#9cc7e2", title))
         parts.append(
             f'<circle cx="{left + recall * scale:.1f}" cy="{y + 10}" r="4" fill="{RIGHT}"/>'

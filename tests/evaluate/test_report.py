@@ -9,7 +9,8 @@ import pytest
 
 from dnaannot.dna.interval import Interval
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
-from dnaannot.evaluate.genes import score_genes
+from dnaannot.evaluate.gene_metrics import Level
+from dnaannot.evaluate.genes import percentages, score_genes
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.evaluate.report import genes_page
 
@@ -114,3 +115,16 @@ def test_coordinates_stay_on_the_page():
         for x, w in re.findall(r'<rect x="([-\d.]+)" y="[-\d.]+" width="([\d.]+)"', locus):
             assert 0 <= float(x) <= float(x) + float(w) <= width
         assert all(0 <= float(y) <= height for y in re.findall(r' y="([-\d.]+)"', locus))
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        (Level(4, 2, 1, 1), ("25.00", "50.00", "33.33")),
+        (Level(4, 0, 0, 0), ("0.00", "-", "0.00")),
+        (Level(0, 4, 0, 0), ("-", "0.00", "0.00")),
+        (Level(0, 0, 0, 0), ("-", "-", "-")),
+    ],
+)
+def test_what_nothing_can_be_counted_of_is_no_percentage(level, shown):
+    assert percentages(level) == shown

@@ -151,7 +151,7 @@ def test_an_empty_prediction_scores_zero_and_says_so(files, run):
     done = run("evaluate", "genes", "none.gff3", "ref.gff3", "--report", "none.html")
     assert done.status == 0
     assert "The prediction holds no gene: every score is 0." in done.stderr
-    assert row(done.stdout, "gene") == ["0.00", "0.00", "0.00", "3", "0", "0"]
+    assert row(done.stdout, "gene") == ["0.00", "-", "0.00", "3", "0", "0"]
     assert (files / "none.html").exists()
 
 

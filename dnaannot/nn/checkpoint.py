@@ -188,7 +188,7 @@ def check_encoder(found: EncoderConfig, wanted: EncoderConfig, path: str | Path)
 def _gene_model(facts: dict[str, Any], config: EncoderConfig) -> GeneModel:
     if facts.get("labels") != list(LABELS):
         raise ModelError("scores other labels than this dnaannot's grammar.", remedy=_OTHER_VERSION)
-    model = GeneModel(config, facts["grammar"]["min_intron"])
+    model = GeneModel(config, facts["grammar"]["min_intron"], facts.get("start_reach"))
     if facts["grammar"].get("pairs") != [list(pair) for pair in model.grammar.pairs]:
         raise ModelError(
             "was trained for another grammar than this dnaannot's.", remedy=_OTHER_VERSION

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dnaannot.dna.grammar import LABELS, Grammar, gene_grammar
+from dnaannot.dna.grammar import LABELS, MINUS, START, Grammar, gene_grammar
 from dnaannot.nn.encoder import PAD, Encoder, EncoderConfig, build_encoder
 from dnaannot.nn.heads import LabelHead
+from dnaannot.nn.open_frames import REACH, inner_starts
 
 
 class TaskModel(nn.Module):
@@ -40,16 +41,29 @@ class GeneModel(TaskModel):
     Args:
         config: the encoder.
         min_intron: least intron length in bases, for the grammar.
+        reach: bases upstream that are searched for another start codon; as far as the encoder
+            sees, `REACH` at most, by default.
+
+    Attributes:
+        inner_start: (1,) parameter, added to the score of a start codon that can be read on to
+            from another one upstream; 0 at first, and in files that do not hold it.
     """
 
     task = "genes"
 
-    def __init__(self, config: EncoderConfig, min_intron: int = 20) -> None:
+    def __init__(
+        self, config: EncoderConfig, min_intron: int = 20, reach: int | None = None
+    ) -> None:
         super().__init__()
         self.grammar: Grammar = gene_grammar(min_intron)
         self.encoder = build_encoder(config)
         self.head = LabelHead(self.encoder.channels, len(LABELS))
         self.pair_weights = nn.Parameter(torch.zeros(len(self.grammar.pairs)))
+        self.inner_start = nn.Parameter(torch.zeros(1))
+        self.reach = max(0, min(REACH, self.halo - 3)) if reach is None else reach
+        if not 0 <= self.reach <= self.halo - 3:
+            raise ValueError(f"start codons {self.reach} bases away lie past the halo")
+        self.register_load_state_dict_pre_hook(_without_inner_start)
 
     @property
     def halo(self) -> int:
@@ -59,10 +73,22 @@ class GeneModel(TaskModel):
 
     def facts(self) -> dict[str, Any]:
         grammar = {"min_intron": self.grammar.min_intron, "pairs": self.grammar.pairs}
-        return {"labels": list(LABELS), "grammar": grammar}
+        return {"labels": list(LABELS), "grammar": grammar, "start_reach": self.reach}
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Emissions (B, L, 17) float32 of tokens (B, L), L a multiple of the stride."""
         padding = tokens == PAD
         bases = ~padding.unsqueeze(-1) if bool(padding.any()) else None
-        return self.head(self.encoder(tokens), bases).float()
+        scores = self.head(self.encoder(tokens), bases).float()
+        plus, minus = inner_starts(tokens, self.reach)
+        own = self.inner_start.float()
+        starts = torch.stack((plus * own, minus * own), -1)  # (B, L, 2)
+        columns = torch.tensor((START, START + MINUS), device=scores.device)
+        return scores.index_add(2, columns, starts)
+
+
+def _without_inner_start(
+    model: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Fill in what files of older versions lack."""
+    tensors.setdefault(f"{prefix}inner_start", torch.zeros(1))

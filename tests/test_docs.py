@@ -94,3 +94,21 @@ def test_commands_are_found_and_wrong_ones_refused():
     assert len(CALLS) > 40
     with pytest.raises(click.UsageError):
         parsed(["genes", "a.fa", "-o", "b.gff3", "--no-such-option"])
+
+
+def test_the_walk_through_both_steps_runs(run, tmp_path, monkeypatch):
+    (tmp_path / "test_data").symlink_to(ROOT / "test_data")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "training.md").read_text()
+    walk = page[page.index("## A lab's walk") : page.index("**4. ")]
+    (tmp_path / "walk.md").write_text(walk)
+    calls = commands_of(tmp_path / "walk.md")
+    assert [call[0] for call in calls] == ["selfpretrain", "train", "genes", "evaluate"]
+    at = calls[1].index("--compare-scratch")
+    del calls[1][at : at + 3]
+    for call in calls:
+        for option in {"--steps", "--validate-every"} & set(call):
+            call[call.index(option) + 1] = "2"
+        done = run(*call)
+        assert done.status == 0, done.stderr
+    assert "matched" in done.stdout

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Executor
 
 import numpy as np
 
 from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST, Grammar
-from dnaannot.dna.viterbi_blocks import Block, Blocks
-from dnaannot.dna.viterbi_kernels import Front, Tables, advance
+from dnaannot.dna.viterbi_blocks import Blocks
+from dnaannot.dna.viterbi_run import Run, best_end, one_by_one, side_by_side
 from dnaannot.dna.viterbi_tables import Planner, build_tables
 
-BLOCK = 65_536
+BLOCK = 16_384
 """Bases between the coordinates at which paths are compared and scores start again near 0."""
 MEMORY = 256 << 20
 """Bytes of back pointers held in memory; more go to a temporary file."""
@@ -56,6 +57,8 @@ class Viterbi:
         chunks: Iterable[tuple[np.ndarray, np.ndarray]],
         begin: np.ndarray | None = None,
         end: np.ndarray | None = None,
+        pool: Executor | None = None,
+        at_once: int = 1,
     ) -> Generator[np.ndarray, None, float]:
         """States (n,) uint8 of the best path of one sequence, in order, as they become final.
 
@@ -67,6 +70,8 @@ class Viterbi:
             begin: (S,) bool, states in which a path may begin, `grammar.begins` by default.
             end: (S,) bool, states in which it may end, `grammar.ends` by default; inside a jump
                 if it may end in the jump's intron state.
+            pool: threads that work on stretches of the sequence side by side, for the same path.
+            at_once: stretches of four blocks that are held for them.
 
         Returns:
             The score of the path, as the generator's value.
@@ -75,20 +80,26 @@ class Viterbi:
             ValueError: if no path fits the sequence.
             OutputError: if the temporary file cannot be written.
         """
-        run = _Run(self._tables, self._planner, self._slots, self._block)
         begin = self.grammar.begins if begin is None else begin
+        if pool is None:
+            passes = one_by_one(self._new_run(), chunks, begin)
+        else:
+            passes = side_by_side(self._new_run, chunks, begin, pool, at_once)
+        position, score, stand = 0, 0.0, None
         with Blocks(self._tables, self._slots, self._memory) as blocks:
-            for words, emissions in chunks:
-                for block in run.feed(words, emissions, begin):
-                    blocks.append(block)
-                    yield from blocks.settle(run.alive())
-            if run.position == 0:
+            for block, stand in passes:
+                position, score = block.end, score + stand.taken_off
+                blocks.append(block)
+                yield from blocks.settle(stand.alive())
+            if stand is None:
                 return 0.0
-            if run.filled:
-                blocks.append(run.close())
-            code, score = run.best(self.grammar.ends if end is None else end)
+            end = self.grammar.ends if end is None else end
+            code, remaining = best_end(self._tables, stand, position, end)
             yield from blocks.finish(code)
-        return score
+        return score + remaining
+
+    def _new_run(self) -> Run:
+        return Run(self._tables, self._planner, self._slots, self._block)
 
     def best_path(
         self,
@@ -126,106 +137,6 @@ def best_path(
 ) -> tuple[np.ndarray, float]:
     """States (L,) uint8 of the best path of a sequence, and its score; see `Viterbi.decode`."""
     return Viterbi(grammar, weights).best_path(words, emissions, begin, end)
-
-
-class _Run:
-    """The recursion over one sequence, block by block."""
-
-    def __init__(self, tables: Tables, planner: Planner, slots: int, block: int) -> None:
-        states, jumps = len(tables.label), len(tables.donor)
-        self._tables, self._planner, self._slots, self._size = tables, planner, slots, block
-        self._before, self._taken_off = 0, 0.0
-        self.position = self.filled = 0
-        self._front = Front(
-            score=np.full((2, states), -np.inf),
-            origin=np.zeros((2, states), np.int32),
-            stay=np.full(jumps, -np.inf),
-            stay_origin=np.zeros(jumps, np.int32),
-            run_sum=np.zeros(len(tables.run_label)),
-            jumping=np.full((slots, jumps), -np.inf),
-            jumping_origin=np.zeros((slots, jumps), np.int32),
-            landing=np.zeros(slots, bool),
-        )
-        self._open_block()
-
-    def _open_block(self) -> None:
-        self._back = np.empty((self._size, self._tables.columns), np.uint8)
-        self._marks = np.empty(self._size, np.uint32)
-        self.filled = 0
-
-    def feed(self, words: np.ndarray, emissions: np.ndarray, begin: np.ndarray) -> Iterator[Block]:
-        """Go on over words (n,) and emissions (n, K); yields the blocks that they complete."""
-        start = 0
-        while start < len(words):
-            stop = min(len(words), start + self._size - self.filled)
-            rows = slice(self.filled, self.filled + stop - start)
-            kinds, self._before = self._planner.kinds(
-                words[start:stop], self.position, self._before
-            )
-            advance(
-                self._tables,
-                self._planner.plans,
-                self._front,
-                words[start:stop],
-                kinds,
-                np.ascontiguousarray(emissions[start:stop], np.float32),
-                begin,
-                self.position,
-                self._back[rows],
-                self._marks[rows],
-            )
-            self.position += stop - start
-            self.filled += stop - start
-            start = stop
-            if self.filled == self._size:
-                yield self.close()
-
-    def close(self) -> Block:
-        """The block of the bases since the last one, and a new block."""
-        front = self._front
-        origin = np.concatenate((front.origin[0], front.jumping_origin.ravel()))
-        back, marks = self._back[: self.filled], self._marks[: self.filled]
-        block = Block(self.position, self.filled, origin, back, marks)
-        self._rebase()
-        self._open_block()
-        return block
-
-    def _rebase(self) -> None:
-        """Take the best score off all, and make each path its own origin."""
-        front, intron = self._front, self._tables.intron
-        front.jumping[~front.landing] = -np.inf
-        front.jumping[:] += front.run_sum[self._tables.run]
-        best = max(front.score[0].max(), front.jumping.max(initial=-np.inf))
-        if best > -np.inf:
-            front.score[0] -= best
-            front.jumping[:] -= best
-            self._taken_off += float(best)
-        states = front.score.shape[1]
-        front.origin[0] = np.arange(states)
-        front.jumping_origin[:] = states + np.arange(front.jumping.size).reshape(
-            front.jumping.shape
-        )
-        front.stay[:], front.stay_origin[:] = front.score[0, intron], intron
-        front.run_sum[:] = 0.0
-
-    def alive(self) -> np.ndarray:
-        """(codes,) bool, which paths have a finite score after `close`."""
-        return np.concatenate((self._front.score[0], self._front.jumping.ravel())) > -np.inf
-
-    def best(self, end: np.ndarray) -> tuple[int, float]:
-        """Code and score of the best path that may end here, after `close`."""
-        inside = (self.position - 1 - np.arange(self._slots)) % self._slots
-        live = (inside > 0)[:, None] & end[self._tables.intron]
-        scores = np.concatenate(
-            (
-                np.where(end, self._front.score[0], -np.inf),
-                np.where(live, self._front.jumping, -np.inf).ravel(),
-            )
-        )
-        code = int(scores.argmax())
-        if scores[code] == -math.inf:
-            raise ValueError("no path of the grammar fits the sequence")
-        return code, float(scores[code]) + self._taken_off
 
 
 def path_score(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +19,7 @@ from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_wo
 from dnaannot.dna.posterior import BlockPosterior, posteriors
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Exon, Transcript, read_transcripts
-from dnaannot.dna.viterbi import BLOCK, Viterbi
+from dnaannot.dna.viterbi import Viterbi
 from dnaannot.nn import crf_cuda, posterior_cuda
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.compiling import await_compiled
@@ -27,6 +28,8 @@ from dnaannot.predict.scorer import Compute, Scorer
 
 Item = TypeVar("Item")
 
+BLOCK = 65_536
+"""Bases between the coordinates at which a sequence is cut for its posteriors."""
 MIN_GAP = 50
 """Runs of at least this many N are gaps, unless introns may not be so short."""
 _RULE_REACH = 2
@@ -165,8 +168,13 @@ class GenePredictor:
                 waiting.append(block)
                 yield block.words, block.emissions
 
-        for _, states in _rechunked(self._viterbi.decode(fed()), BLOCK):
-            yield waiting.popleft()._replace(states=states)
+        compute = self._scorer.compute
+        with ThreadPoolExecutor(compute.threads) as threads:
+            # a CPU's threads have scores to compute
+            pool = None if compute.device == "cpu" else threads
+            decoded = self._viterbi.decode(fed(), pool=pool, at_once=2 * compute.threads)
+            for _, states in _rechunked(decoded, BLOCK):
+                yield waiting.popleft()._replace(states=states)
 
     def _posteriors(
         self, blocks: Iterable[Block], length: int, labels: bool

@@ -18,6 +18,7 @@ PIECES = {
     "fly": "fly_chr2L_200kb",
     "fungi": "aspergillus_chr5_150kb",
     "human": "human_chr19_150kb",
+    "plants": "arabidopsis_chr5_150kb",
 }
 """Sequence that each model is for; all but that of `human` were held out of its training."""
 

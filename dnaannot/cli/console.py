@@ -81,11 +81,6 @@ def amount(value: float, unit: str = "b") -> str:
     return f"{value:,.0f} {prefix}{unit}" if whole else f"{value:.3g} {prefix}{unit}"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things: `1 gene`, `1,200 genes`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """A time as a clock would show it: `0:07`, `12:30`, `3:05:00`."""
     minutes, rest = divmod(round(seconds), 60)

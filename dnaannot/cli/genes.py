@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnaannot.cli.console import Console, amount, counted, duration
+from dnaannot.cli.console import Console, amount, duration
 from dnaannot.cli.options import BasePairs, compute_options, precision_option
+from dnaannot.dna.names import counted
 
 if TYPE_CHECKING:
     import numpy as np

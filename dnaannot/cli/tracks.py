@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnaannot.cli.config import config_path, read_config
-from dnaannot.cli.console import Console, amount, counted, duration
+from dnaannot.cli.console import Console, amount, duration
 from dnaannot.cli.options import (
     BasePairs,
     device_option,
@@ -19,6 +19,7 @@ from dnaannot.cli.options import (
     quiet_option,
     threads_option,
 )
+from dnaannot.dna.names import counted
 
 if TYPE_CHECKING:
     from dnaannot.catalog import Entry

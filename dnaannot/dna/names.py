@@ -1,4 +1,4 @@
-"""Names of sequences and labels, as messages tell them."""
+"""Names and numbers, as messages tell them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def listed(names: Iterable[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in ordered[:_SHOWN])
     more = len(ordered) - _SHOWN
     return f"{shown} and {more:,} more" if more > 0 else shown or "none"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 gene`, `1,200 genes`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def naming_remedy(ours: Iterable[str], theirs: Iterable[str], otherwise: str) -> str:

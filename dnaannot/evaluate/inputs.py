@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnaannot.dna.names import listed, naming_remedy
+from dnaannot.dna.names import counted, listed, naming_remedy
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.evaluate.gene_sets import (
@@ -151,7 +151,7 @@ def _require_known_regions(regions: Regions, lengths: Mapping[str, int]) -> None
 
 def _skipped(path: str | Path, annotation: Annotation) -> list[str]:
     return [
-        f"{path}: left out {_plural(len(lines), 'transcript')}: {reason} "
+        f"{path}: left out {counted(len(lines), 'transcript')}: {reason} "
         f"(first at line {min(lines)})."
         for reason, lines in annotation.skipped.items()
     ]
@@ -250,7 +250,7 @@ def _outside(
         return []
     count = sum(map(len, left.values()))
     return [
-        f"{path}: left out {_plural(count, 'transcript')} on {_plural(len(left), 'sequence')} "
+        f"{path}: left out {counted(count, 'transcript')} on {counted(len(left), 'sequence')} "
         f"that {genome} does not hold: {listed(sorted(left))}."
     ]
 
@@ -266,11 +266,7 @@ def _absences(sides: Mapping[str, list[Transcript]], regions: Regions | None) ->
     if not bare:
         return []
     return [
-        f"The prediction has no gene on {_plural(len(bare), 'sequence')} of the reference, "
+        f"The prediction has no gene on {counted(len(bare), 'sequence')} of the reference, "
         f"{listed(sorted(bare))}: their genes count as missed. If it was not made on them, give "
         "--regions or the --genome that it was made on."
     ]
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -168,11 +168,15 @@ class MaskedValidation:
         return losses[0].cpu().numpy()[batch.targets[0] != UNKNOWN] / np.log(2)
 
     def _gain(self, losses: Sequence[np.ndarray]) -> tuple[float, float]:
-        """Bits a base below the best k-mer model, and its standard error over windows."""
+        """Bits a base below the best k-mer model, and its standard error over windows.
+
+        Of one window, the error is over its hidden bases.
+        """
         ends = np.cumsum([len(each) for each in losses])
         gains = self.best.losses - np.concatenate(losses)
         mean = gains.mean()
-        sums = np.array([part.sum() for part in np.split(gains - mean, ends[:-1])])
+        parts = np.split(gains - mean, ends[:-1]) if len(losses) > 1 else (gains - mean)[:, None]
+        sums = np.array([part.sum() for part in parts])
         return float(mean), float(np.sqrt((sums**2).sum()) / max(1, len(gains)))
 
     def _baseline(self, model: ContextModel, held_out: Sequence[np.ndarray]) -> Baseline:

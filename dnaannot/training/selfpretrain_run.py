@@ -11,6 +11,7 @@ import numpy as np
 
 from dnaannot.catalog import find
 from dnaannot.datasets.unlabelled import LEAST_BASES, MaskedSampler
+from dnaannot.dna.names import counted
 from dnaannot.errors import DataError
 from dnaannot.nn.checkpoint import load_encoder, load_masked_model
 from dnaannot.nn.encoder import PRESETS
@@ -89,6 +90,13 @@ class SelfPretrainRun(Run[MaskedModel]):
         objective = MaskedObjective(window, rows, compute.bf16, self.seed)
         held_out = [stretch.codes for stretch in data.validation]
         validation = MaskedValidation(train, held_out, window, compute)
+        if len(validation.rows) == 1:
+            self.warn(
+                f"what is learned will be judged by {validation.hidden:,} hidden bases in "
+                "one window, which tells little. Give more sequence or a larger "
+                "--validation-share; where there is no more, start from a bundled model "
+                "(--init NAME)."
+            )
         levels = {each.name: each.bits for each in validation.baselines}
         return Job(
             model,
@@ -143,6 +151,11 @@ class SelfPretrainRun(Run[MaskedModel]):
             f"{_time(steps * seconds)} and {_gigabytes(taken_memory() + estimate.memory)} on this "
             "machine"
         )
+        if steps < FEWEST_STEPS and not self.time_budget:
+            self.warn(
+                f"learning takes {FEWEST_STEPS} steps at least: give more sequence, or more "
+                "--steps or --epochs."
+            )
         self._refuse_if(
             steps * seconds > LONGEST_SECONDS and not self.time_budget,
             f"that would take about {_time(steps * seconds)} on this machine.",
@@ -183,14 +196,15 @@ class SelfPretrainRun(Run[MaskedModel]):
     def _tell(self, data: UnlabelledData) -> None:
         held_out = sum(len(stretch.codes) for stretch in data.validation)
         for name, counts in data.counts.items():
-            self.note(f"{name}: {counts['bases'] / 1e6:.3g} Mb of {_records(counts['records'])}")
+            records = counted(counts["records"], "record")
+            self.note(f"{name}: {counts['bases'] / 1e6:.3g} Mb of {records}")
             for fate, reason in (
                 ("short", f"with fewer than {LEAST_BASES} known bases"),
                 ("repeated", "the same as an earlier one, on either strand"),
             ):
                 if counts[fate]:
-                    self.warn(f"{name}: left out {_records(counts[fate])} {reason}")
-        records = _records(len({stretch.record for stretch in data.validation}))
+                    self.warn(f"{name}: left out {counted(counts[fate], 'record')} {reason}")
+        records = counted(len({stretch.record for stretch in data.validation}), "record")
         self.note(f"held out for validation: {held_out:,} bases of {records}")
 
 
@@ -218,10 +232,6 @@ def _estimated(model: MaskedModel, losses: MaskedLosses, compute: Compute) -> _E
     step_bases = objective.rows * sampler.bases / sampler.windows
     in_flight = min(workers * objective.window, step_bases)
     return _Estimate(cost.seconds * step_bases / workers, cost.memory(round(in_flight)))
-
-
-def _records(count: int) -> str:
-    return f"{count:,} record{'s' if count != 1 else ''}"
 
 
 def _gigabytes(size: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
+from dnaannot.dna.names import counted
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_track_model
@@ -196,7 +197,7 @@ class TrackRun(Run[TrackModel]):
 
     def _tell(self, data: TrackData) -> None:
         bases = sum(region.end - region.start for region in data.train)
-        labels = "1 label" if len(data.labels) == 1 else f"{len(data.labels)} labels"
+        labels = counted(len(data.labels), "label")
         tasks = ", ".join(dict.fromkeys(label.task for label in data.labels))
         self.note(f"{labels} ({tasks}); {bases / 1e6:,.1f} Mb to train on")
         for label in data.labels:

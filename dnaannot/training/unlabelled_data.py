@@ -85,7 +85,8 @@ def read_unlabelled(
         raise DataError(
             f"its {bases:,} bases are too few to hold some out for validation.",
             path=files[0],
-            remedy=f"Give more sequence, at least {20 * LEAST_BASES:,} bases.",
+            remedy=f"Give more sequence: {LEAST_BASES / validation_share:,.0f} bases of one record "
+            "are the least.",
         )
     return data
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnaannot.cli.console import Console, amount, counted, duration
+from dnaannot.cli.console import Console, amount, duration
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,6 @@ def test_bases_have_three_digits(value, text):
 def test_other_units_are_counted_plainly():
     assert amount(12_000, "steps") == "12,000 steps"
     assert amount(2.345, "steps") == "2.35 steps"
-
-
-def test_one_thing_is_singular():
-    assert [counted(n, "gene") for n in (0, 1, 1200)] == ["0 genes", "1 gene", "1,200 genes"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "0:07"), (750, "12:30"), (11_100, "3:05:00")])

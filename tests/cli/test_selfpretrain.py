@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_an_interrupted_run_resumed_is_an_undisturbed_one(pretrain, folder, monk
         (">a\n" + "ACGT" * 20 + "\n>b\nACGT\n", ["no record has 100 known bases"]),
         (">a\nMKVLLAEFPQ*\n", ["line 2", "protein"]),
         (">a\nACGT!\n", ["line 2", "'!' is not a base"]),
-        (">a\n" + letters(600, 1) + "\n", ["600 bases are too few"]),
+        (">a\n" + letters(600, 1) + "\n", ["600 bases are too few", "1,000 bases of one record"]),
         ("chr1\t0\t10\n", ["not a FASTA"]),
     ],
 )
@@ -167,6 +168,17 @@ def test_sequence_that_cannot_be_used(pretrain, folder, content, words):
     (folder / "loci.fa").write_text(content)
     refused(pretrain(*SIX_STEPS, "-o", "e.safetensors"), *words)
     assert left(folder) == ["loci.fa"]
+
+
+def test_what_is_too_little_to_learn_from_is_told(pretrain, folder):
+    (folder / "loci.fa").write_text(">a\n" + letters(1_500, 1) + "\n")
+    done = pretrain(*SIX_STEPS, "-o", "e.safetensors")
+    assert done.status == 0, done.stderr
+    assert re.search(
+        r"warning: .* hidden bases in one window, .*more sequence.*--init", done.stderr
+    )
+    assert "learning takes 50 steps at least: give more sequence" in done.stderr
+    assert "+- 0.000" not in done.stderr
 
 
 def test_one_record_is_split(pretrain, folder):

@@ -1,4 +1,4 @@
-from dnaannot.dna.names import listed, naming_remedy
+from dnaannot.dna.names import counted, listed, naming_remedy
 
 
 def test_names_beyond_the_fourth_are_counted():
@@ -9,3 +9,7 @@ def test_names_beyond_the_fourth_are_counted():
 def test_names_that_differ_in_spelling_alone_are_told():
     assert "'chr' or by case" in naming_remedy(["chr1", "x"], ["2", "X"], "Look elsewhere.")
     assert naming_remedy(["chr1"], ["2", "Xchr"], "Look elsewhere.") == "Look elsewhere."
+
+
+def test_one_thing_is_singular():
+    assert [counted(n, "gene") for n in (0, 1, 1200)] == ["0 genes", "1 gene", "1,200 genes"]

@@ -284,3 +284,18 @@ def test_track_baselines_train_on_all_sets(tmp_path):
     assert found["yeast", "H3", "kmer"] > 0.9
     assert ("methylation", "> 40 CpG", "cnn") in found
     assert "mean h3k4me3" in done.stdout
+
+
+def test_posterior_error_falls_with_the_burn_in(test_data, tiny_model_file):
+    genome = test_data / "yeast_chrII_120kb.fa.gz"
+    name = gzip.decompress(genome.read_bytes()).split(None, 1)[0].decode().lstrip(">")
+    command = [sys.executable, BIN / "posterior-error", genome, name, "0", "40000"]
+    done = subprocess.run(
+        [*command, tiny_model_file, "20", "40000"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(BIN.parent)},
+    )
+    errors = [float(line.split("labels ")[1].split(",")[0]) for line in done.stdout.splitlines()]
+    assert errors[0] > errors[1] == 0

@@ -46,8 +46,11 @@ from dnaannot.dna.posterior_path import (
     step_tables,
 )
 
-BURN_IN = 16_384
-"""Bases after a block from which its backward pass begins."""
+BURN_IN = 65_536
+"""Bases after a block from which its backward pass begins.
+
+Introns of tens of kilobases are what it must outlast; docs/results.md tells what it leaves.
+"""
 
 
 class BlockPosterior(NamedTuple):

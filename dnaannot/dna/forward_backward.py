@@ -8,6 +8,7 @@ The logarithmic one takes over then.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -87,48 +88,55 @@ def log_partition(
         return -math.inf, marginals, counts[:-1]
     steps = list_steps(words, allowed, model)
     starts = begin & ((words[0] & grammar.begin_rule) != 0)
+    paths = _Paths(model, steps, scores, starts, end, marginals, counts)
     log_z = math.nan
     if not log_space and lowest > _LOWEST_SCORE:
-        log_z = _scaled_partition(model, steps, scores, starts, end, marginals, counts)
+        log_z = _scaled_partition(paths)
     if math.isnan(log_z):
         marginals[:], counts[:] = 0, 0
-        log_z = _log_partition(model, steps, scores, starts, end, marginals, counts)
+        log_z = _log_partition(paths)
     return log_z + shift, marginals, counts[:-1]
 
 
-def _scaled_partition(
-    model: Model,
-    steps: Steps,
-    scores: np.ndarray,
-    starts: np.ndarray,
-    end: np.ndarray,
-    marginals: np.ndarray,
-    counts: np.ndarray,
-) -> float:
-    """Log partition of scores (L, K), NaN where float64 does not hold it; fills the gradients."""
+class _Paths(NamedTuple):
+    """The paths to sum over, and what is counted of them on the way.
+
+    Attributes:
+        model, steps: as the kernels take them.
+        scores: (L, K).
+        starts, ends: (S,) bool.
+        marginals, counts: (L, K) and (P + 1,), zero; filled with the gradients.
+    """
+
+    model: Model
+    steps: Steps
+    scores: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    marginals: np.ndarray
+    counts: np.ndarray
+
+
+def _scaled_partition(paths: _Paths) -> float:
+    """Log partition, NaN where float64 does not hold it."""
+    model, steps, scores, starts, ends, marginals, counts = paths
     length = len(scores)
     lattice, likelihoods = new_lattice(length, model), np.exp(scores)
     if not forward(0, model, steps, scores, likelihoods, starts, lattice):
         return math.nan
-    total, back = start_return(length - 1, 0, model, lattice, end, counts)
+    total, back = start_return(length - 1, 0, model, lattice, ends, counts)
     if not 0 < total < math.inf:
         return math.nan
     fits = backward(0, length, 0, model, steps, likelihoods, lattice, back, None, marginals, counts)
     return float(lattice.log_scale.sum()) + math.log(total) if fits else math.nan
 
 
-def _log_partition(
-    model: Model,
-    steps: Steps,
-    scores: np.ndarray,
-    starts: np.ndarray,
-    end: np.ndarray,
-    marginals: np.ndarray,
-    counts: np.ndarray,
-) -> float:
+def _log_partition(paths: _Paths) -> float:
+    """Log partition in the logarithmic kernel."""
+    model, steps, scores, starts, ends, marginals, counts = paths
     lattice = new_log_lattice(len(scores), model)
     log_forward(0, model, steps, scores, starts, lattice)
-    total = log_sum(model, lattice, end)
+    total = log_sum(model, lattice, ends)
     if total > -math.inf:
-        log_backward(0, model, steps, scores, end, total, lattice, None, marginals, counts)
+        log_backward(0, model, steps, scores, ends, total, lattice, None, marginals, counts)
     return float(total)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torchcrf  # type: ignore[import-untyped]
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
@@ -196,38 +196,6 @@ class _LogLikelihood(torch.autograd.Function):
         for_emissions = by_emission * gradient.to(by_emission.dtype)[:, None, None]
         for_weights = (by_weight * gradient.to(by_weight)[:, None]).sum(0)
         return for_emissions, for_weights.to(ctx.weight_type), None, None, None, None
-
-
-class GeneCRF(nn.Module):
-    """The CRF of a gene grammar: one learned score for each pair of consecutive labels.
-
-    Args:
-        grammar: states, edges and rules.
-        free_ends: training windows begin and end in any state.
-
-    Attributes:
-        weights: (P,) parameter, 0 at first; tied between the strands.
-    """
-
-    def __init__(self, grammar: Grammar, free_ends: bool = True) -> None:
-        super().__init__()
-        self.grammar, self.free_ends = grammar, free_ends
-        self.weights = nn.Parameter(torch.zeros(len(grammar.pairs)))
-
-    def log_likelihood(
-        self, emissions: Tensor, words: Tensor | np.ndarray, allowed: Tensor | np.ndarray
-    ) -> LogLikelihood:
-        """As `crf_log_likelihood`, with this module's grammar and weights."""
-        return crf_log_likelihood(
-            emissions, self.weights, words, allowed, self.grammar, self.free_ends
-        )
-
-    def forward(
-        self, emissions: Tensor, words: Tensor | np.ndarray, allowed: Tensor | np.ndarray
-    ) -> Tensor:
-        """Mean negative log-likelihood in nats per base, over the windows that fit some path."""
-        values, possible = self.log_likelihood(emissions, words, allowed)
-        return -values.sum() / (possible.sum() * emissions.shape[1]).clamp(min=1)
 
 
 class LinearChainCRF(torchcrf.CRF):

@@ -10,7 +10,6 @@ result is that of one block after the other.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from itertools import islice, pairwise
@@ -287,21 +286,22 @@ def _unfounded(stretches: list[_Stretch]) -> list[tuple[_Stretch, tuple[Stand, i
 
 def _rechunked(chunks: Iterable[Chunk], size: int) -> Iterator[Chunk]:
     """The same bases in chunks of `size`, the last one shorter."""
-    held: deque[Chunk] = deque()
+    held: list[Chunk] = []
     bases = 0
     for words, emissions in chunks:
-        held.append((words, emissions))
-        bases += len(words)
-        while bases >= size:
-            if len(held) > 1 or len(held[0][0]) > size:
-                words, emissions = (np.concatenate(parts) for parts in zip(*held, strict=True))
-            else:
-                words, emissions = held[0]
-            held.clear()
-            yield words[:size], emissions[:size]
-            bases -= size
-            if bases:
-                held.append((words[size:], emissions[size:]))
-    if bases:
-        words, emissions = (np.concatenate(parts) for parts in zip(*held, strict=True))
-        yield words, emissions
+        while bases + len(words) >= size:
+            taken = size - bases
+            yield _joined([*held, (words[:taken], emissions[:taken])])
+            words, emissions, held, bases = words[taken:], emissions[taken:], [], 0
+        if len(words):
+            held.append((words, emissions))
+            bases += len(words)
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[Chunk]) -> Chunk:
+    if len(parts) == 1:
+        return parts[0]
+    words, emissions = zip(*parts, strict=True)
+    return np.concatenate(words), np.concatenate(emissions)

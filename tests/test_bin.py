@@ -73,6 +73,23 @@ def test_benchmark_measures_the_encoder_and_a_step(monkeypatch):
     assert all(row["ms"] > 0 for row in rows)
 
 
+def test_benchmark_of_a_gpu_compares_genes_and_needs_one(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BIN))
+    from benchmarks import gpu
+
+    exons = [("10", "20", "g1"), ("40", "50", "g1"), ("70", "80", "g2")]
+    rows = [f"c\tx\tCDS\t{a}\t{b}\t0.5\t+\t0\tID=x;Parent={p}" for a, b, p in exons]
+    path = tmp_path / "genes.gff3"
+    path.write_text("\n".join(["##gff-version 3", *rows]))
+    whole = gpu.genes_in(path)
+    path.write_text("\n".join(row.replace("g1", "g9").replace("0.5", "0.6") for row in rows[:2]))
+    assert len(whole) == 2
+    assert len(whole & gpu.genes_in(path)) == 1
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit, match="needs a CUDA device"):
+        gpu.benchmark_gpu(argparse.Namespace(rounds=1))
+
+
 def test_benchmark_adds_up_what_runs_side_by_side():
     benchmark = runpy.run_path(str(BIN / "benchmarks" / "measuring.py"))
     hold = (sys.executable, "-c", f"held = b'x' * {64 << 20}")

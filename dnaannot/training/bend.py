@@ -17,7 +17,7 @@ from dnaannot.dna.grammar import UNKNOWN
 from dnaannot.dna.nine_labels import NINE, reverse_complement_nine
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.evaluate.bend_labels import matthews
-from dnaannot.formats.bend import labels_beside
+from dnaannot.formats.bend_labels import labels_beside
 from dnaannot.formats.output import atomic_output
 from dnaannot.nn.checkpoint import load_model
 from dnaannot.nn.encoder import PAD, PRESETS

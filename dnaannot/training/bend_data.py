@@ -13,15 +13,9 @@ from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.evaluate.bend_labels import bend_labels
 from dnaannot.evaluate.gene_sets import ends_with_stop, representatives, starts_with_atg
-from dnaannot.formats.bend import (
-    SPLITS,
-    BendRow,
-    check_assembly,
-    labels_beside,
-    read_bend,
-    read_bend_labels,
-    read_bend_sequences,
-)
+from dnaannot.formats.bend import SPLITS, BendRow, read_bend
+from dnaannot.formats.bend_genome import check_assembly, read_bend_sequences
+from dnaannot.formats.bend_labels import labels_beside, read_bend_labels
 
 LEAST_BASES, MOST_BASES = 1_433, 14_000
 """Lengths of BEND's samples."""

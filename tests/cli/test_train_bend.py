@@ -11,7 +11,8 @@ import torch
 
 from dnaannot.dna.nine_labels import ACCEPTOR, CDS, DONOR, INTRON
 from dnaannot.dna.sequence import decode, encode
-from dnaannot.formats.bend import BendRow, write_bend
+from dnaannot.formats.bend import BendRow
+from dnaannot.formats.bend_labels import write_bend
 from dnaannot.nn.checkpoint import model_bytes, read_facts
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.masked import MaskedModel

@@ -7,16 +7,9 @@ import pytest
 from dnaannot.dna.nine_labels import ACCEPTOR, CDS, DONOR, INTRON, OTHER
 from dnaannot.dna.sequence import decode, encode
 from dnaannot.errors import DataError, InputFormatError
-from dnaannot.formats.bend import (
-    BendRow,
-    check_assembly,
-    labels_beside,
-    multi_hot,
-    read_bend,
-    read_bend_labels,
-    read_bend_sequences,
-    write_bend,
-)
+from dnaannot.formats.bend import BendRow, multi_hot, read_bend
+from dnaannot.formats.bend_genome import check_assembly, read_bend_sequences
+from dnaannot.formats.bend_labels import labels_beside, read_bend_labels, write_bend
 
 SEQUENCE_TASK = (
     "chromosome\tstart\tend\tstrand\tname\tscore\tlabel\tsplit\n"

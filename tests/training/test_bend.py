@@ -11,7 +11,8 @@ from sklearn.metrics import matthews_corrcoef
 from dnaannot.dna.nine_labels import reverse_complement_nine, splice_support
 from dnaannot.dna.sequence import decode, reverse_complement
 from dnaannot.errors import DataError
-from dnaannot.formats.bend import BendRow, read_bend, write_bend
+from dnaannot.formats.bend import BendRow, read_bend
+from dnaannot.formats.bend_labels import write_bend
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import read_annotation
 from dnaannot.nn.encoder import EncoderConfig

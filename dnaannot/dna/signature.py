@@ -12,9 +12,6 @@ import numpy as np
 
 from dnaannot.dna.sequence import N
 
-SIGNATURE = 4**2 + 4**3
-"""Values of a signature."""
-
 
 def signature(pieces: Iterable[np.ndarray]) -> np.ndarray:
     """Signature (80,) of a genome by stretches of it, both strands counted.

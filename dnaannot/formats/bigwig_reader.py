@@ -76,23 +76,6 @@ class BigWig:
         except RuntimeError as error:
             raise _damaged(self.path) from error
 
-    def values_at(self, sequence: str, positions: np.ndarray) -> np.ndarray:
-        """Values (n,) float32 at positions (n,), ascending; NaN where the file has none.
-
-        Raises:
-            InputFormatError: the file is damaged.
-            ValueError: a position is not within a sequence of the file.
-        """
-        found = np.empty(len(positions), np.float32)
-        first = 0
-        while first < len(positions):
-            start = int(positions[first])
-            last = int(np.searchsorted(positions, start + _STRETCH))
-            values = self.values(sequence, start, int(positions[last - 1]) + 1)
-            found[first:last] = values[positions[first:last] - start]
-            first = last
-        return found
-
     def window_means(self, sequence: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Mean value of windows [start, end), (n,) float32, in any order.
 

@@ -22,17 +22,14 @@ def track(tmp_path):
 
 
 @pytest.mark.parametrize("stretch", [64, 1 << 20])
-def test_values_come_back_by_base_site_and_bin(track, monkeypatch, stretch):
+def test_values_come_back_by_base_and_bin(track, monkeypatch, stretch):
     monkeypatch.setattr(bigwig_reader, "_STRETCH", stretch)
     path, values = track
-    sites = np.array([0, 7, 99, 100, 400, 401, 900, LENGTH - 1])
     with BigWig(path) as opened:
         assert opened.sizes == {"one": 50, "two": LENGTH}
         assert opened.has_values("two")
         assert not opened.has_values("one")
         np.testing.assert_array_equal(opened.values("two", 90, 400), values[90:400])
-        np.testing.assert_array_equal(opened.values_at("two", sites), values[sites])
-        assert np.isnan(opened.values_at("one", np.array([3]))).all()
         assert np.isnan(opened.means("one", 16)).all()
         means, filled = opened.means("two", 32), opened.means("two", 32, missing=0)
     for index, start in enumerate(range(0, LENGTH, 32)):

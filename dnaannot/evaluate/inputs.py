@@ -21,7 +21,8 @@ from dnaannot.evaluate.gene_sets import (
 from dnaannot.evaluate.genes import last_bases
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.formats.fasta import read_fasta
-from dnaannot.formats.gff import AnnotatedTranscript, Annotation, read_annotation
+from dnaannot.formats.gff import Annotation, read_annotation
+from dnaannot.formats.gff_transcripts import AnnotatedTranscript
 from dnaannot.formats.regions import read_regions as read_intervals
 from dnaannot.formats.source import STDIN, read_lines
 

@@ -11,13 +11,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from dnaannot.dna.interval import Interval
-from dnaannot.dna.transcript import Exon, Strand, Transcript, with_phases
+from dnaannot.dna.transcript import Strand
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.gff_attributes import (
     Attributes,
@@ -25,40 +24,27 @@ from dnaannot.formats.gff_attributes import (
     format_attributes,
     parse_attributes,
 )
+from dnaannot.formats.gff_transcripts import (
+    GENES,
+    NO_PARENT,
+    AnnotatedTranscript,
+    Draft,
+    Feature,
+    Part,
+    UnusableError,
+    annotated,
+    cover,
+    transcripts_of,
+)
 from dnaannot.formats.source import display_name, read_lines
 
-NO_PARENT = "CDS without a transcript"
-OVERLAP = "CDS that overlap within a transcript"
-SCATTERED = "CDS on two strands or sequences"
-NO_STRAND = "CDS without a strand"
-BAD_COORDINATES = "coordinates below 1 or end before start"
-BAD_PHASE = "phase other than 0, 1 or 2"
-
-_GENES = ("gene", "pseudogene")
 _NEVER_PARENTS = re.compile(
     "CDS|(start|stop)_codon|exon|intron|initial|internal|terminal|single|t[st]s|region|.*UTR"
     "|(five|three)_prime_utr|Selenocysteine|(.*_)?match(_part)?"
 )
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
-_ID = re.compile(r"(?:^|;)\s*ID=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')
 _NAME_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%")}
-
-
-@dataclass(frozen=True)
-class AnnotatedTranscript:
-    """A transcript as an annotation file gives it.
-
-    Attributes:
-        transcript: its CDS; `has_start` and `has_stop` are True whatever the bases say.
-        attributes: those of the transcript's own line, or of its first CDS line where it has
-            none; percent-encoding undone.
-        line: 1-based line that the attributes come from.
-    """
-
-    transcript: Transcript
-    attributes: dict[str, str]
-    line: int
 
 
 @dataclass(frozen=True)
@@ -81,43 +67,13 @@ class Annotation:
 # --- annotation in ---------------------------------------------------------------------------
 
 
-class _Feature(NamedTuple):
-    type: str
-    attributes: dict[str, str]
-    line: int
-
-
-class _Part(NamedTuple):
-    """A CDS or stop codon line, not yet checked."""
-
-    line: int
-    sequence: str
-    start: int
-    end: int
-    strand: str
-    phase: str
-    attributes: str
-
-
-@dataclass
-class _Draft:
-    """The lines of one transcript, as they come."""
-
-    cds: list[_Part] = field(default_factory=list)
-    stops: list[_Part] = field(default_factory=list)
-
-
 class _Lines(NamedTuple):
     """What the lines of a file say, by identifier."""
 
-    features: dict[str, _Feature]
-    drafts: dict[str, _Draft]
+    features: dict[str, Feature]
+    drafts: dict[str, Draft]
     skipped: dict[str, list[int]]
-    orphans: list[_Part]
-
-
-class _UnusableError(Exception):
-    """A transcript that cannot be read; the reason and the line."""
+    orphans: list[Part]
 
 
 def read_annotation(path: str | Path) -> Annotation:
@@ -132,18 +88,18 @@ def read_annotation(path: str | Path) -> Annotation:
         InputFormatError: a line has not nine columns or its coordinates are no integers.
     """
     lines = _read_lines_of(path)
-    transcripts, left_out = [], [each for part in lines.orphans for each in _cover([part])]
+    transcripts, left_out = [], [each for part in lines.orphans for each in cover([part])]
     for parent, whole in lines.drafts.items():
         feature = lines.features.get(parent)
-        for name, draft in _transcripts_of(parent, whole, feature):
+        for name, draft in transcripts_of(parent, whole, feature):
             if not draft.cds:
                 continue
             try:
-                transcripts.append(_annotated(parent, name, draft, feature))
-            except _UnusableError as unusable:
+                transcripts.append(annotated(parent, name, draft, feature))
+            except UnusableError as unusable:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
-                left_out += _cover(draft.cds)
+                left_out += cover(draft.cds)
     return Annotation(transcripts, dict(lines.skipped), left_out, _names(lines))
 
 
@@ -151,13 +107,13 @@ def _names(lines: _Lines) -> dict[str, str]:
     named = {}
     for identifier, feature in lines.features.items():
         name = feature.attributes.get("Name") or feature.attributes.get("gene_name")
-        if name and feature.type in _GENES:
+        if name and feature.type in GENES:
             named[identifier] = name
     return named
 
 
 def _read_lines_of(path: str | Path) -> _Lines:
-    lines = _Lines({}, defaultdict(_Draft), defaultdict(list), [])
+    lines = _Lines({}, defaultdict(Draft), defaultdict(list), [])
     for number, columns in _rows(path):
         kind = columns[2]
         if kind == "CDS" or kind == "stop_codon":
@@ -173,7 +129,7 @@ def _read_lines_of(path: str | Path) -> _Lines:
             attributes = parse_attributes(columns[8])
             name = attributes.get("ID") or attributes.get("transcript_id")
             if name:
-                lines.features.setdefault(name, _Feature(kind, attributes, number))
+                lines.features.setdefault(name, Feature(kind, attributes, number))
     return lines
 
 
@@ -206,7 +162,7 @@ def _span(columns: list[str]) -> tuple[int, int]:
     return int(columns[3]) - 1, int(columns[4])
 
 
-def _part(columns: list[str], line: int, path: str | Path) -> _Part:
+def _part(columns: list[str], line: int, path: str | Path) -> Part:
     try:
         start, end = _span(columns)
     except ValueError as error:
@@ -217,7 +173,7 @@ def _part(columns: list[str], line: int, path: str | Path) -> _Part:
             remedy="Columns 4 and 5 of GFF3 and GTF, with tabs between them, are coordinates.",
         ) from error
     sequence = unquote(columns[0]) if "%" in columns[0] else columns[0]
-    return _Part(line, sequence, start, end, columns[6], columns[7], columns[8])
+    return Part(line, sequence, start, end, columns[6], columns[7], columns[8])
 
 
 def _parents(text: str) -> list[str]:
@@ -226,112 +182,6 @@ def _parents(text: str) -> list[str]:
         return [unquote(parent.strip()) for parent in found[1].split(",") if parent.strip()]
     found = _TRANSCRIPT_ID.search(text)
     return [found[1].strip()] if found else []
-
-
-def _transcripts_of(
-    parent: str, draft: _Draft, feature: _Feature | None
-) -> Iterator[tuple[str, _Draft]]:
-    """Yield (name, lines) of each transcript whose CDS lines name `parent`.
-
-    Right under a gene the identifiers of the CDS tell its transcripts apart, unless every line
-    has another one and none overlaps: then they are the exons of one.
-    """
-    if feature is None or feature.type not in _GENES:
-        yield parent, draft
-        return
-    by_id: dict[str, list[_Part]] = defaultdict(list)
-    for part in draft.cds:
-        found = _ID.search(part.attributes)
-        by_id[unquote(found[1].strip()) if found else parent].append(part)
-    is_one_each = all(len(parts) == 1 for parts in by_id.values())
-    if len(by_id) == 1 or (is_one_each and _overlap(draft.cds) is None):
-        yield parent, draft
-        return
-    for name, parts in by_id.items():
-        yield name, _Draft(parts, draft.stops if len(by_id) == 1 else [])
-
-
-def _annotated(
-    parent: str, name: str, draft: _Draft, feature: _Feature | None
-) -> AnnotatedTranscript:
-    first = draft.cds[0]
-    strand = _check(draft)
-    cds_attributes = parse_attributes(first.attributes)
-    if feature is None:
-        feature = _Feature("CDS", cds_attributes, first.line)
-    gene = cds_attributes.get("gene_id") or parent
-    if feature.type not in (*_GENES, "CDS"):
-        gene = feature.attributes.get("Parent") or feature.attributes.get("gene_id") or gene
-    exons = _exons(draft, strand)
-    transcript = Transcript(first.sequence, strand, exons, name=name, gene=gene)
-    return AnnotatedTranscript(transcript, feature.attributes, feature.line)
-
-
-def _check(draft: _Draft) -> Strand:
-    """The strand of a transcript's lines, once they are known to fit together."""
-    first = draft.cds[0]
-    for part in draft.cds + draft.stops:
-        if part.start < 0 or part.end <= part.start:
-            raise _UnusableError(BAD_COORDINATES, part.line)
-        if (part.sequence, part.strand) != (first.sequence, first.strand):
-            raise _UnusableError(SCATTERED, part.line)
-    if first.strand not in ("+", "-"):
-        raise _UnusableError(NO_STRAND, first.line)
-    phases = {part.phase for part in draft.cds}
-    if not phases <= {"0", "1", "2"} and phases != {"."}:
-        bad = next(part for part in draft.cds if part.phase not in ("0", "1", "2"))
-        raise _UnusableError(BAD_PHASE, bad.line)
-    if (line := _overlap(draft.cds)) is not None:
-        raise _UnusableError(OVERLAP, line)
-    return Strand(first.strand)
-
-
-def _cover(parts: list[_Part]) -> Iterator[Interval]:
-    """For each sequence, the stretch from the first base of parts to the last."""
-    for name in dict.fromkeys(part.sequence for part in parts):
-        mine = [part for part in parts if part.sequence == name]
-        yield Interval(name, min(part.start for part in mine), max(part.end for part in mine))
-
-
-def _overlap(parts: list[_Part]) -> int | None:
-    """Line of the later of two parts that overlap, None where none do."""
-    ordered = sorted(parts, key=lambda part: part.start)
-    for left, right in pairwise(ordered):
-        if right.start < left.end:
-            return max(left.line, right.line)
-    return None
-
-
-def _exons(draft: _Draft, strand: Strand) -> tuple[Exon, ...]:
-    """Exons by ascending coordinate, stop codons included."""
-    parts = sorted(draft.cds, key=lambda part: part.start)
-    if parts[0].phase == ".":
-        exons = list(with_phases([(part.start, part.end) for part in parts], strand))
-    else:
-        exons = [Exon(part.start, part.end, int(part.phase)) for part in parts]
-    stops = sorted(((stop.start, stop.end) for stop in draft.stops), reverse=strand is Strand.MINUS)
-    for start, end in stops:
-        exons = _with_stop(exons, start, end, strand)
-    return tuple(exons)
-
-
-def _with_stop(exons: list[Exon], start: int, end: int, strand: Strand) -> list[Exon]:
-    """`exons` with the bases start to end of a stop codon, if they lie behind the last base."""
-    if strand is Strand.PLUS:
-        last = exons[-1]
-        if end <= last.end:
-            return exons
-        if start <= last.end:
-            return [*exons[:-1], last._replace(end=end)]
-        phase = (last.phase - (last.end - last.start)) % 3
-        return [*exons, Exon(start, end, phase)]
-    last = exons[0]
-    if start >= last.start:
-        return exons
-    if end >= last.start:
-        return [last._replace(start=start), *exons[1:]]
-    phase = (last.phase - (last.end - last.start)) % 3
-    return [Exon(start, end, phase), *exons]
 
 
 # --- rows out -------------------------------------------------------------------------------

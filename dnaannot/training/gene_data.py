@@ -24,7 +24,8 @@ from dnaannot.dna.signature import signature
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
-from dnaannot.formats.gff import AnnotatedTranscript, read_annotation
+from dnaannot.formats.gff import read_annotation
+from dnaannot.formats.gff_transcripts import AnnotatedTranscript
 from dnaannot.predict.choice import sample
 from dnaannot.predict.genes import least_gap
 from dnaannot.training.splits import check_sequences, file_hash, last_tenth, split, unlike

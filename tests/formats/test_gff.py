@@ -7,7 +7,7 @@ import pytest
 
 from dnaannot.dna.transcript import Exon, Strand
 from dnaannot.errors import InputFormatError
-from dnaannot.formats import gff
+from dnaannot.formats import gff_transcripts as reasons
 from dnaannot.formats.gff import parse_attributes, read_annotation
 
 
@@ -160,12 +160,12 @@ def test_phases_left_out_begin_in_frame(read):
 
 
 SKIPPED = {
-    gff.NO_PARENT: ("1 e CDS 1 9 . + 0 ID=c", [2]),
-    gff.OVERLAP: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 9 12 . + 0 Parent=a", [3]),
-    gff.SCATTERED: ("1 e CDS 1 9 . + 0 Parent=a\n2 e CDS 11 12 . + 0 Parent=a", [3]),
-    gff.NO_STRAND: ("1 e CDS 1 9 . . 0 Parent=a", [2]),
-    gff.BAD_COORDINATES: ("1 e CDS 0 9 . + 0 Parent=a\n1 e CDS 9 7 . + 0 Parent=b", [2, 3]),
-    gff.BAD_PHASE: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 11 12 . + 3 Parent=a", [3]),
+    reasons.NO_PARENT: ("1 e CDS 1 9 . + 0 ID=c", [2]),
+    reasons.OVERLAP: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 9 12 . + 0 Parent=a", [3]),
+    reasons.SCATTERED: ("1 e CDS 1 9 . + 0 Parent=a\n2 e CDS 11 12 . + 0 Parent=a", [3]),
+    reasons.NO_STRAND: ("1 e CDS 1 9 . . 0 Parent=a", [2]),
+    reasons.BAD_COORDINATES: ("1 e CDS 0 9 . + 0 Parent=a\n1 e CDS 9 7 . + 0 Parent=b", [2, 3]),
+    reasons.BAD_PHASE: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 11 12 . + 3 Parent=a", [3]),
 }
 
 

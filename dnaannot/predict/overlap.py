@@ -13,7 +13,8 @@ Item = TypeVar("Item")
 def in_background(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
     """The items, made in a thread of their own, at most `ahead` of them waiting.
 
-    What fails there is raised here; what is no longer wanted is not made.
+    What fails there is raised here, after what was made before; what is no longer wanted is not
+    made. Closing waits for the item being made.
     """
     made: queue.Queue[tuple[str, Any]] = queue.Queue(ahead)
     stopped = threading.Event()

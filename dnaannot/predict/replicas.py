@@ -64,16 +64,13 @@ class Replicas:
         """The network's float32 output for tokens (B, L) uint8."""
         device, parts, at = self._device(), [], 0
         while at < len(tokens):
-            rows = min(len(tokens) - at, self._rows(device, tokens.shape[1]))
+            fitting = min(len(tokens) - at, self._rows(device, tokens.shape[1]))
+            place, rows = (device, fitting) if fitting else ("cpu", 1)
             try:
-                if rows:
-                    parts.append(self._compute(device, tokens[at : at + rows]))
-                else:
-                    rows = 1
-                    parts.append(self._compute("cpu", tokens[at : at + rows]))
+                parts.append(self._compute(place, tokens[at : at + rows]))
                 at += rows
             except RuntimeError as error:
-                if device == "cpu" or not _lacks_memory(error):
+                if place == "cpu" or not _lacks_memory(error):
                     raise
                 self._give_way(device, rows * tokens.shape[1] // 2)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -66,13 +66,14 @@ def test_other_errors_are_not_hidden():
         Replicas(Wrong(0), ["cpu:0"], bf16=False)(TOKENS)
 
 
-def test_lack_of_memory_on_the_cpu_is_an_error():
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_lack_of_memory_on_the_cpu_is_an_error(device):
     class Hungry(Network):
         def forward(self, tokens):
             raise torch.cuda.OutOfMemoryError("out of memory")
 
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        Replicas(Hungry(0), ["cpu"], bf16=False)(TOKENS)
+        Replicas(Hungry(0), [device], bf16=False)(TOKENS)
 
 
 def test_each_thread_keeps_its_device_and_all_are_used():

@@ -35,7 +35,7 @@ class LabelRules:
     Attributes:
         window: bases around a position that its label is about.
         tasks: (pattern, task) pairs; a label is of the task of the first pattern that its name
-            matches, else of the one that its name tells.
+            matches, else of the one that its kind of file or its name tells.
         coverage: as `least_coverage` takes it.
         min_reads: fewest reads for a CpG to count.
         is_soft: learn the share of methylated reads itself, not whether it is high or low.
@@ -54,7 +54,7 @@ class LabelRules:
 
         Args:
             path: of its file.
-            otherwise: the task where nothing tells.
+            otherwise: the task without a pattern, whatever the name tells.
 
         Raises:
             DataError: nothing tells.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dnaannot.cli.console import Console, amount, duration
+from dnaannot.cli.genes_settings import GenesSettings
 from dnaannot.cli.options import BasePairs, compute_options, precision_option
 from dnaannot.dna.names import counted
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from dnaannot.catalog import Entry
     from dnaannot.dna.transcript import Transcript
-    from dnaannot.formats.gff_attributes import Dialect
     from dnaannot.formats.journal import Journal
     from dnaannot.formats.score_tracks import ScoreTracks
     from dnaannot.predict.genes import GenePredictor, Genes, OnBases
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
 _SAMPLED_BASES = 20_000_000
 _JUDGED_BASES = 20_000
 _SIGNATURE_PIECES = 64
-_WINDOW = 150_000
-_OF_OTHERS = {".bed", ".fa", ".fasta", ".fna", ".faa", ".gb", ".gbk", ".embl", ".bw", ".tsv"}
-_BREAKS_IDENTIFIERS = re.compile(r"""[\s;=,%&>"]""")
 
 
 @click.command()
@@ -96,86 +91,11 @@ def genes(genomes: tuple[str, ...], output: str, **options: Any) -> None:
     begins with ATG, ends with a stop codon and has no other in frame; introns are GT-AG or
     GC-AG. Genes are partial only at sequence ends and at gaps.
     """
-    settings = _Settings(genomes, output, **options)
+    settings = GenesSettings(genomes, output, **options)
     settings.check()
     run = _Run(settings)
     run.annotate()
     run.summarise()
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What the command line says."""
-
-    genomes: tuple[str, ...]
-    output: str
-    dialect: Dialect | None
-    model: str | None
-    proteins: str | None
-    cds: str | None
-    regions: str | None
-    min_score: float
-    min_gap: int | None
-    id_prefix: str
-    scores: str | None
-    both_strands: bool
-    precision: str
-    resume: bool
-    device: str
-    threads: int
-    window: int | None
-    batch_size: int | None
-    quiet: bool
-
-    @property
-    def outputs(self) -> list[str]:
-        """Files to write, standard output among them."""
-        return [path for path in (self.output, self.proteins, self.cds) if path]
-
-    @property
-    def inputs(self) -> list[str]:
-        """Files to read."""
-        return [*self.genomes, *(path for path in (self.regions, self.model) if path)]
-
-    @property
-    def ahead(self) -> int:
-        """Bases scored ahead of the decoder, 0 to leave it to the scorer."""
-        if self.batch_size:
-            return self.batch_size * (self.window or _WINDOW)
-        return self.window or 0
-
-    def check(self) -> None:
-        """Refuse at once what would fail after hours."""
-        from dnaannot.formats.output import check_writable
-
-        if len(set(self.genomes)) < len(self.genomes):
-            raise click.UsageError("a GENOME is given twice.")
-        if _BREAKS_IDENTIFIERS.search(self.id_prefix):
-            raise click.UsageError('--id-prefix may hold no blank and none of ; = , % & > ".')
-        _refuse_shared_files(self.outputs, self.inputs)
-        ending = Path(self.output.removesuffix(".gz")).suffix.lower()
-        if self.dialect is None and ending in _OF_OTHERS:
-            raise click.UsageError(
-                f"a file of gene models in GFF3 would be named {ending}. Name it .gff3 or .gtf, or "
-                "give --format."
-            )
-        if self.resume and (self.output == "-" or self.regions or self.scores):
-            raise click.UsageError(
-                "--resume needs a file as --output and goes without --regions and --scores."
-            )
-        for path in self.outputs:
-            check_writable(path)
-
-
-def _refuse_shared_files(outputs: Sequence[str], inputs: Sequence[str]) -> None:
-    if outputs.count("-") > 1:
-        raise click.UsageError("only one of --output, --proteins and --cds can be '-'.")
-    files = [Path(path).resolve() for path in outputs if path != "-"]
-    if len(set(files)) < len(files):
-        raise click.UsageError("--output, --proteins and --cds need different files.")
-    for path in inputs:
-        if path != "-" and Path(path).resolve() in files:
-            raise click.UsageError(f"{path} is an input, it would be overwritten.")
 
 
 @dataclass(frozen=True)
@@ -200,7 +120,7 @@ class _Plan:
 class _Run:
     """One call of the command."""
 
-    def __init__(self, settings: _Settings) -> None:
+    def __init__(self, settings: GenesSettings) -> None:
         self.settings, self.console = settings, Console(settings.quiet)
         self.started = time.monotonic()
         self.decoded = 0

@@ -1,0 +1,98 @@
+"""Settings of `dnaannot genes`, and whether they go together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dnaannot.formats.gff_attributes import Dialect
+
+_WINDOW = 150_000
+_BREAKS_IDENTIFIERS = re.compile(r"""[\s;=,%&>"]""")
+_OF_OTHERS = {".bed", ".fa", ".fasta", ".fna", ".faa", ".gb", ".gbk", ".embl", ".bw", ".tsv"}
+
+
+@dataclass(frozen=True)
+class GenesSettings:
+    """What the command line of `dnaannot genes` says; see its help."""
+
+    genomes: tuple[str, ...]
+    output: str
+    dialect: Dialect | None
+    model: str | None
+    proteins: str | None
+    cds: str | None
+    regions: str | None
+    min_score: float
+    min_gap: int | None
+    id_prefix: str
+    scores: str | None
+    both_strands: bool
+    precision: str
+    resume: bool
+    device: str
+    threads: int
+    window: int | None
+    batch_size: int | None
+    quiet: bool
+
+    @property
+    def outputs(self) -> list[str]:
+        """Files to write, standard output among them."""
+        return [path for path in (self.output, self.proteins, self.cds) if path]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Files to read."""
+        return [*self.genomes, *(path for path in (self.regions, self.model) if path)]
+
+    @property
+    def ahead(self) -> int:
+        """Bases scored ahead of the decoder, 0 to leave it to the scorer."""
+        if self.batch_size:
+            return self.batch_size * (self.window or _WINDOW)
+        return self.window or 0
+
+    def check(self) -> None:
+        """Refuse at once what would fail after hours.
+
+        Raises:
+            UsageError: options do not go together.
+            OutputError: an output cannot be written.
+        """
+        from dnaannot.formats.output import check_writable
+
+        if len(set(self.genomes)) < len(self.genomes):
+            raise click.UsageError("a GENOME is given twice.")
+        if _BREAKS_IDENTIFIERS.search(self.id_prefix):
+            raise click.UsageError('--id-prefix may hold no blank and none of ; = , % & > ".')
+        _refuse_shared_files(self.outputs, self.inputs)
+        ending = Path(self.output.removesuffix(".gz")).suffix.lower()
+        if self.dialect is None and ending in _OF_OTHERS:
+            raise click.UsageError(
+                f"a file of gene models in GFF3 would be named {ending}. Name it .gff3 or .gtf, or "
+                "give --format."
+            )
+        if self.resume and (self.output == "-" or self.regions or self.scores):
+            raise click.UsageError(
+                "--resume needs a file as --output and goes without --regions and --scores."
+            )
+        for path in self.outputs:
+            check_writable(path)
+
+
+def _refuse_shared_files(outputs: Sequence[str], inputs: Sequence[str]) -> None:
+    if outputs.count("-") > 1:
+        raise click.UsageError("only one of --output, --proteins and --cds can be '-'.")
+    files = [Path(path).resolve() for path in outputs if path != "-"]
+    if len(set(files)) < len(files):
+        raise click.UsageError("--output, --proteins and --cds need different files.")
+    for path in inputs:
+        if path != "-" and Path(path).resolve() in files:
+            raise click.UsageError(f"{path} is an input, it would be overwritten.")

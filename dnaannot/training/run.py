@@ -171,7 +171,7 @@ class Run(ABC, Generic[Model]):
         check_writable(self.output)
         if self.report_folder.is_file():
             raise OutputError(
-                "is a file, and the report's folder would be called so.",
+                "is a file, not a folder for the report.",
                 path=self.report_folder,
                 remedy="Move it away, or name another --output.",
             )

@@ -143,13 +143,18 @@ def pretraining_line(runs: Sequence[dict[str, Any]]) -> str:
 def write_report(
     study: Study, folder: Path, percents: Sequence[int], peer: dict[str, Any], command: str
 ) -> None:
-    """Write gene_finding.md, figure1.png, figure3.png and runs.json into a folder."""
+    """Write gene_finding.md, its figures and runs.json into a folder.
+
+    figure1.png is validation MCC by FLOPs; figure3.png, where there are parts of the labels, test
+    MCC by share of the labels.
+    """
     make_folder(folder)
     runs = read_runs(study.folder)
-    for name, figure in (
-        ("figure1.png", draw_training(runs)),
-        ("figure3.png", draw_fractions(runs, percents)),
-    ):
+    figures = {"figure1.png": ("validation MCC in the course of training", draw_training(runs))}
+    if percents:
+        drawn = draw_fractions(runs, percents)
+        figures["figure3.png"] = ("test MCC by share of the labels", drawn)
+    for name, (_, figure) in figures.items():
         with atomic_output(folder / name, "wb") as stream:
             figure.savefig(stream, format="png", dpi=110)
     with atomic_output(folder / "runs.json") as stream:
@@ -177,10 +182,7 @@ def write_report(
         "",
         *differences(runs, percents),
         "",
-        "![validation MCC in the course of training](figure1.png)",
-        "",
-        "![test MCC by share of the labels](figure3.png)",
-        "",
+        *(line for name, (what, _) in figures.items() for line in (f"![{what}]({name})", "")),
         "```sh",
         command,
         "```",

@@ -238,10 +238,11 @@ class _Run:
     def _journal(self, entry: Entry, compute: Compute, min_gap: int) -> Journal:
         from dnaannot import __version__
         from dnaannot.formats.journal import Journal
+        from dnaannot.training.splits import file_hash
 
         facts = {
             "version": __version__,
-            "model": entry.facts,
+            "model": file_hash(entry.path),
             "device": compute.device,
             "bf16": compute.bf16,
             "min_gap": min_gap,

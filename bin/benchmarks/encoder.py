@@ -62,7 +62,7 @@ def take_turns(tasks: dict[str, Task], rounds: int) -> dict[str, list[float]]:
 
 def has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16."""
-    from dnaannot.predict.device import has_fast_bf16
+    from dnaannot.predict.replicas import has_fast_bf16
 
     return has_fast_bf16("cpu")
 

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from types import FrameType
 from typing import NoReturn
@@ -67,6 +66,8 @@ class LazyGroup(click.Group):
 
 def _like(word: str) -> str:
     """A question after the command that a word may stand for, or nothing."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word, COMMANDS, n=1)
     return f" Do you mean '{close[0]}'?" if close else ""
 

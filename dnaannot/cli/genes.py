@@ -238,7 +238,7 @@ class _Run:
     def _journal(self, entry: Entry, compute: Compute, min_gap: int) -> Journal:
         from dnaannot import __version__
         from dnaannot.formats.journal import Journal
-        from dnaannot.training.splits import file_hash
+        from dnaannot.formats.source import file_hash
 
         facts = {
             "version": __version__,

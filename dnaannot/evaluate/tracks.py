@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnaannot.dna.interval import covered_bases
+from dnaannot.dna.names import counted
 from dnaannot.errors import DataError
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.evaluate.ranking import Calibration, Ranking, calibrate, pearson, spearman
@@ -200,7 +201,7 @@ def _ranked(track: Predicted, compared: _Compared, notes: list[str]) -> LabelSco
         notes.append(f"{track.label}: no {what} where it is compared; not in the mean.")
     elif fewest < _FEW:
         notes.append(
-            f"{track.label}: only {fewest} {what}{'s' * (fewest > 1)} where it is compared; chance "
+            f"{track.label}: only {counted(fewest, what)} where it is compared; chance "
             "alone moves its AUROC by 0.1 and its AUPRC by more. Compare more of the genome."
         )
     correlations = (math.nan, math.nan)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from dnaannot.dna.names import counted
 from dnaannot.evaluate.curves import (
     COLORS,
     Bar,
@@ -148,7 +149,7 @@ def _ranked_row(score: LabelScore) -> tuple[str, ...]:
 
 def _mean_row(mean: Mean) -> tuple[str, ...]:
     values = (mean.base_rate, mean.auroc, mean.auprc, mean.ece)
-    count = f"{mean.labels} label" + ("" if mean.labels == 1 else "s")
+    count = counted(mean.labels, "label")
     return (f"mean, {_name(mean.task)}", count, "", *map(_number, values))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import sys
@@ -108,6 +109,15 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         yield number + 1, rest.rstrip(b"\r").decode("utf-8", "replace")
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def kind_of(head: bytes) -> str | None:
     """What a file that begins with `head` is ("a BAM file"), None where that is not known."""
     for magic, kind in _KINDS:
@@ -127,7 +137,7 @@ def looks_like_text(head: bytes) -> bool:
 
 def _unmarked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """The chunks of a file without a byte order mark at its begin."""
-    first = next(chunks)
+    first = next(chunks, b"")
     if first.startswith(_UTF16_MARKS):
         raise InputFormatError(
             "This is text in UTF-16, which Windows programs write.",
@@ -143,19 +153,10 @@ def _unmarked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 def _decompressed(stream: BinaryIO, name: str) -> Iterator[bytes]:
     head = stream.read(4)
-    if not head:
-        raise InputFormatError("The file is empty.", path=name)
-    compressed = head.startswith(_GZIP_MAGIC)
-    chunks = _chunks(head, stream, _GZIP_CHUNK if compressed else _CHUNK)
-    if not compressed:
-        yield from chunks
-        return
-    is_empty = True
-    for chunk in _gunzip(chunks, name):
-        is_empty = False
-        yield chunk
-    if is_empty:
-        raise InputFormatError("The file is empty.", path=name)
+    if head.startswith(_GZIP_MAGIC):
+        yield from _gunzip(_chunks(head, stream, _GZIP_CHUNK), name)
+    elif head:
+        yield from _chunks(head, stream, _CHUNK)
 
 
 def _chunks(head: bytes, stream: BinaryIO, size: int) -> Iterator[bytes]:

@@ -55,7 +55,7 @@ class TrackFolder:
     @property
     def has_hub(self) -> bool:
         """Whether a hub is written: of bigWigs, where the assembly is known."""
-        return self.form == "bigwig" and self._assembly() is not None
+        return self._assembly() is not None
 
     @property
     def earlier_tracks(self) -> int:
@@ -103,7 +103,7 @@ class TrackFolder:
                 writer = FolderWriter(temporary, add, len(self.tracks))
                 yield writer
             rows = self._rows(writer)
-            if self.has_hub and assembly:
+            if assembly:
                 bigwigs = [row for row in rows if row.what == "bigwig"]
                 write_hub(temporary, bigwigs, assembly)
                 rows.append(Row(HUB, "hub"))
@@ -133,6 +133,9 @@ class TrackFolder:
         return {name for name in earlier if _without_number(name) in drawn} - {*self.pictures}
 
     def _assembly(self) -> str | None:
+        """The assembly that the hub tells, None where none is written."""
+        if self.form != "bigwig":
+            return None
         is_there = any(row.what == "hub" for row in read_table(self.path))
         return self.assembly or (read_assembly(self.path) if is_there else None)
 

@@ -8,8 +8,6 @@ from dnaannot.errors import DataError
 from dnaannot.predict.replicas import has_fast_bf16
 from dnaannot.predict.scorer import Compute
 
-__all__ = ["choose_compute", "has_fast_bf16"]
-
 
 def choose_compute(
     device: str = "auto", precision: str = "auto", threads: int = 1, ahead: int = 0

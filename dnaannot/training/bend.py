@@ -19,6 +19,7 @@ from dnaannot.dna.sequence import reverse_complement
 from dnaannot.evaluate.bend_labels import matthews
 from dnaannot.formats.bend_labels import labels_beside
 from dnaannot.formats.output import atomic_output
+from dnaannot.formats.source import file_hash
 from dnaannot.nn.checkpoint import load_model
 from dnaannot.nn.encoder import PAD, PRESETS
 from dnaannot.nn.nine_labels import NineLabelModel, freeze_encoder
@@ -27,7 +28,6 @@ from dnaannot.predict.scorer import Compute
 from dnaannot.training.bend_data import Sample, read_bend_data, some_of
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, OnStep, Run
-from dnaannot.training.splits import file_hash
 from dnaannot.training.start import check_start, start_encoder, start_facts
 from dnaannot.training.trainer import MicroLoss, Schedule
 

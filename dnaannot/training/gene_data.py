@@ -26,9 +26,10 @@ from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import read_annotation
 from dnaannot.formats.gff_transcripts import AnnotatedTranscript
+from dnaannot.formats.source import file_hash
 from dnaannot.predict.choice import sample
 from dnaannot.predict.genes import least_gap
-from dnaannot.training.splits import check_sequences, file_hash, last_tenth, split, unlike
+from dnaannot.training.splits import check_sequences, last_tenth, split, unlike
 
 T = TypeVar("T")
 

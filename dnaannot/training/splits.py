@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Container, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -94,12 +93,3 @@ def _between(taken: Sequence[tuple[int, int]], length: int) -> list[tuple[int, i
 def unlike(path: Path, names: Container[str]) -> str:
     """The file's name, with that of its folder where the name alone is there already."""
     return f"{path.parent.name}/{path.name}" if path.name in names else path.name
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

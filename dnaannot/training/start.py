@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dnaannot.catalog import find
 from dnaannot.errors import DataError
+from dnaannot.formats.source import file_hash
 from dnaannot.nn.checkpoint import check_encoder, load_encoder
 from dnaannot.nn.encoder import PRESETS, Encoder
 from dnaannot.nn.model import TaskModel
-from dnaannot.training.splits import file_hash
 
 
 def check_start(encoder: str | None, init: str | None, freeze: bool) -> None:

@@ -22,8 +22,9 @@ from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_checks import check_counts
 from dnaannot.formats.label_names import label_name
+from dnaannot.formats.source import file_hash
 from dnaannot.nn.tracks import TrackLabel
-from dnaannot.training.splits import check_sequences, file_hash, last_tenth, split, unlike
+from dnaannot.training.splits import check_sequences, last_tenth, split, unlike
 from dnaannot.training.track_labels import (
     LabelRules,
     LabelSource,

@@ -14,8 +14,9 @@ from dnaannot.dna.interval import union
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
+from dnaannot.formats.source import file_hash
 from dnaannot.predict.regions import WantedRegions
-from dnaannot.training.splits import file_hash, unlike
+from dnaannot.training.splits import unlike
 
 
 @dataclass
@@ -25,7 +26,7 @@ class UnlabelledData:
     Attributes:
         train, validation: stretches of sequence.
         counts: by file name, its records, those left out and why, and the bases used.
-        hashes: SHA-256 of each file by name.
+        hashes: SHA-256 of each file by name; regions that are no file, as they are written.
     """
 
     train: list[Stretch] = field(default_factory=list)
@@ -37,7 +38,9 @@ class UnlabelledData:
 def read_unlabelled(
     files: Sequence[Path], regions: Path | None = None, validation_share: float = 0.1
 ) -> UnlabelledData:
-    """Stretches of the records of FASTA files, or of the regions of a BED file on them.
+    """Stretches of the records of FASTA files, or of regions on them.
+
+    Regions are as `read_regions` takes them.
 
     A record (or region) is left out where it holds fewer than `LEAST_BASES` known bases, or is
     the same as an earlier one, on either strand: it could be learned by heart in training and
@@ -77,7 +80,8 @@ def read_unlabelled(
         data.hashes[name] = file_hash(path)
     if wanted and regions:
         wanted.check(sizes)
-        data.hashes[unlike(regions, data.hashes)] = file_hash(regions)
+        told = file_hash(regions) if regions.is_file() else str(regions)
+        data.hashes[unlike(regions, data.hashes)] = told
     _check(found, files)
     data.train, data.validation = hold_out(found, validation_share)
     if not data.train or not data.validation:

@@ -121,6 +121,14 @@ def test_regions_of_a_genome(pretrain, folder):
         refused(pretrain(*SIX_STEPS, "--regions", "a.bed", "-o", "f.safetensors"), *words)
 
 
+def test_a_region_in_words(pretrain, folder):
+    done = pretrain(*SIX_STEPS, "--regions", "locus9:11-1,010", "-o", "e.safetensors")
+    assert done.status == 0, done.stderr
+    assert "0.001 Mb of 1 record" in done.stderr
+    told = read_facts("e.safetensors")["card"]["training_data"]
+    assert told["locus9:11-1,010"] == "locus9:11-1,010"
+
+
 def test_starting_from_another_encoder(pretrain, folder, tiny_model_file):
     done = pretrain(*SIX_STEPS[2:], "--init", str(tiny_model_file), "-o", "e.safetensors")
     assert done.status == 0, done.stderr

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dnaannot.errors import DataError
-from dnaannot.predict.device import choose_compute, has_fast_bf16
+from dnaannot.predict.device import choose_compute
+from dnaannot.predict.replicas import has_fast_bf16
 from dnaannot.predict.scorer import Compute
 
 

@@ -99,6 +99,14 @@ def train() -> None:
     help="Weight of the cross-entropy beside the likelihood.",
 )
 @click.option(
+    "--strand-share",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Weight, beside the likelihood, of how far the two strands' readings of a window are "
+    "from their mean; each window is then read on both, at twice the cost.",
+)
+@click.option(
     "--min-intron",
     type=click.IntRange(min=4),
     default=20,

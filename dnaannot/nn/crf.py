@@ -52,8 +52,33 @@ def crf_log_likelihood(
     Gradients flow to `emissions` and `weights`. On a GPU all stays there where Triton is
     installed, and is copied to the CPU's kernels where it is not.
     """
-    values, possible = _LogLikelihood.apply(emissions, weights, words, allowed, grammar, free_ends)
+    values, possible = _LogLikelihood.apply(
+        emissions, weights, words, allowed, grammar, free_ends, None
+    )
     return LogLikelihood(values, possible)
+
+
+def crf_divergence(
+    emissions: Tensor,
+    target: Tensor,
+    weights: Tensor,
+    words: Tensor | np.ndarray,
+    grammar: Grammar,
+    free_ends: bool = True,
+) -> Tensor:
+    """Kullback-Leibler divergences (B,) in nats of paths by `emissions` from those by `target`.
+
+    Args:
+        target: (B, L, K) label scores of the distribution to come near to; no gradient flows
+            there, and for it `weights` are constants.
+
+    The other arguments and the gradients are as in `crf_log_likelihood`.
+    """
+    anything = np.full(words.shape, ALL_LABELS)
+    values, _ = _LogLikelihood.apply(
+        emissions, weights, words, anything, grammar, free_ends, target.detach()
+    )
+    return -values
 
 
 def _as_uint32(values: Tensor | np.ndarray) -> np.ndarray:
@@ -89,6 +114,9 @@ def _as_array(values: Tensor) -> np.ndarray:
 class _Likelihoods(NamedTuple):
     """Log-likelihoods (B,), whether they are any (B,), and their gradients.
 
+    Of a target, what is likely is each of its paths, by its probability, and the values are
+    negative divergences.
+
     Attributes:
         by_emission: (B, L, K).
         by_weight: (B, P) float64.
@@ -107,12 +135,15 @@ def _likelihoods_on_cpu(
     allowed: np.ndarray,
     grammar: Grammar,
     ends: tuple[np.ndarray, np.ndarray],
+    target: Tensor | None,
 ) -> _Likelihoods:
     scores, pair_scores = _as_array(emissions), weights.detach().double().cpu().numpy()
+    wanted = scores if target is None else _as_array(target)
 
     def partition(window: int, restricted: bool) -> tuple[float, np.ndarray, np.ndarray]:
         mask = allowed[window] if restricted else np.full(len(words[window]), ALL_LABELS)
-        return log_partition(grammar, pair_scores, words[window], scores[window], mask, *ends)
+        at = (wanted if restricted else scores)[window]
+        return log_partition(grammar, pair_scores, words[window], at, mask, *ends)
 
     n_windows = len(words)
     jobs = [(window, restricted) for restricted in (True, False) for window in range(n_windows)]
@@ -125,6 +156,8 @@ def _likelihoods_on_cpu(
         possible[window] = fitting[0] != -math.inf
         if possible[window]:
             values[window] = fitting[0] - every[0]
+            if target is not None:
+                values[window] += np.vdot(fitting[1], scores[window] - wanted[window])
             np.subtract(fitting[1], every[1], out=by_emission[window])
             by_weight[window] = fitting[2] - every[2]
     return _Likelihoods(*map(torch.from_numpy, (values, possible, by_emission, by_weight)))
@@ -137,12 +170,14 @@ def _likelihoods_on_gpu(
     allowed: Tensor | np.ndarray,
     grammar: Grammar,
     ends: tuple[np.ndarray, np.ndarray],
+    target: Tensor | None,
 ) -> _Likelihoods:
     masks = _as_integers(allowed, emissions.device)
     masks = torch.cat((masks, torch.full_like(masks, int(ALL_LABELS))))
     at = _as_integers(words, emissions.device).int().repeat(2, 1)
+    wanted = emissions if target is None else target.to(emissions)
     found = crf_cuda.partitions(
-        grammar, weights, at, emissions.repeat(2, 1, 1), masks, *ends
+        grammar, weights, at, torch.cat((wanted, emissions)), masks, *ends
     )  # fmt: skip
     fitting, every = (
         crf_cuda.Partition(*parts) for parts in zip(*(part.chunk(2) for part in found), strict=True)
@@ -153,10 +188,13 @@ def _likelihoods_on_gpu(
         (fitting.marginals - every.marginals).to(emissions.dtype),
         fitting.counts - every.counts,
     )
+    if target is not None:
+        made.values.add_((fitting.marginals * (emissions - wanted)).sum((1, 2)))
     lost = (~(fitting.fits & every.fits)).nonzero().flatten()
     if len(lost):
         these = (_as_uint32(at[lost]), _as_uint32(masks[lost]))
-        again = _likelihoods_on_cpu(emissions[lost], weights, *these, grammar, ends)
+        aim = None if target is None else target[lost]
+        again = _likelihoods_on_cpu(emissions[lost], weights, *these, grammar, ends, aim)
         for whole, part in zip(made, again, strict=True):
             whole[lost] = part.to(whole)
     return made
@@ -172,14 +210,15 @@ class _LogLikelihood(torch.autograd.Function):
         allowed: Tensor | np.ndarray,
         grammar: Grammar,
         free_ends: bool,
+        target: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         free = np.ones(len(grammar.states), bool)
         ends = (free, free) if free_ends else (grammar.begins, grammar.ends)
         if crf_cuda.is_available(emissions.device):
-            made = _likelihoods_on_gpu(emissions, weights, words, allowed, grammar, ends)
+            made = _likelihoods_on_gpu(emissions, weights, words, allowed, grammar, ends, target)
         else:
             these = (_as_uint32(words), _as_uint32(allowed))
-            made = _likelihoods_on_cpu(emissions, weights, *these, grammar, ends)
+            made = _likelihoods_on_cpu(emissions, weights, *these, grammar, ends, target)
         device = emissions.device
         ctx.save_for_backward(
             made.by_emission.to(device, emissions.dtype), made.by_weight.to(weights.device)
@@ -195,7 +234,7 @@ class _LogLikelihood(torch.autograd.Function):
         by_emission, by_weight = ctx.saved_tensors
         for_emissions = by_emission * gradient.to(by_emission.dtype)[:, None, None]
         for_weights = (by_weight * gradient.to(by_weight)[:, None]).sum(0)
-        return for_emissions, for_weights.to(ctx.weight_type), None, None, None, None
+        return for_emissions, for_weights.to(ctx.weight_type), None, None, None, None, None
 
 
 class LinearChainCRF(torchcrf.CRF):

@@ -48,6 +48,7 @@ class GeneRun(Run[GeneModel]):
     site_weight: float = 10.0
     crf_start: float = 0.2
     label_share: float = 0.0
+    strand_share: float = 0.0
     min_intron: int = 20
 
     def check(self) -> None:
@@ -160,6 +161,7 @@ class GeneRun(Run[GeneModel]):
             site_weight=self.site_weight,
             crf_start=self.crf_start,
             label_share=self.label_share,
+            strand_share=self.strand_share,
             bf16=bf16,
             seed=self.seed,
         )

@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dnaannot.datasets.genes import Batch, Region, WindowSampler
+from dnaannot.dna.grammar import MIRRORED_LABEL
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.sequence import N, T
 from dnaannot.dna.transcript import Transcript
 from dnaannot.evaluate.gene_metrics import compare
 from dnaannot.evaluate.intervals import Regions
-from dnaannot.nn.crf import crf_log_likelihood
+from dnaannot.nn.crf import crf_divergence, crf_log_likelihood
 from dnaannot.nn.model import GeneModel
 from dnaannot.nn.objectives import label_cross_entropy, label_weights
 from dnaannot.predict.choice import mean_exon_posterior
@@ -35,6 +38,8 @@ class GeneObjective:
         site_weight: weight of starts, stops, donors and acceptors in the cross-entropy.
         crf_start: share of the steps after which the CRF likelihood replaces cross-entropy.
         label_share: weight of the cross-entropy beside the likelihood.
+        strand_share: weight of the strands' divergence from their mean beside the likelihood;
+            where it is not 0, each window is read on both strands, at twice the cost.
         bf16: compute the encoder in bfloat16.
         seed: of the data order.
     """
@@ -46,6 +51,7 @@ class GeneObjective:
     site_weight: float = 10.0
     crf_start: float = 0.2
     label_share: float = 0.0
+    strand_share: float = 0.0
     bf16: bool = False
     seed: int = 1
 
@@ -76,25 +82,65 @@ class GeneLosses:
         batch = self.sampler.batch(step, self.objective.batch)
         uses_crf = step >= self.objective.crf_start * self.steps
         rows = [Batch(*(part[i : i + 1] for part in batch)) for i in range(len(batch.tokens))]
+        if uses_crf and self.objective.strand_share:
+            first, stride = step * len(rows), model.encoder.config.stride
+            shifts = [(first + number) % stride for number in range(len(rows))]
+            return [
+                partial(self._loss_of_strands, model, row, shift)
+                for row, shift in zip(rows, shifts, strict=True)
+            ]
         return [partial(self._loss, model, row, uses_crf) for row in rows]
 
     def _loss(self, model: GeneModel, row: Batch, uses_crf: bool) -> Tensor:
+        emissions = self._emissions(model, torch.from_numpy(row.tokens))
+        if not uses_crf:
+            return self._cross_entropy(emissions, row)
+        loss = self._likelihood_loss(model, emissions, row)
+        if self.objective.label_share == 0:
+            return loss
+        return loss + self.objective.label_share * self._cross_entropy(emissions, row)
+
+    def _loss_of_strands(self, model: GeneModel, row: Batch, shift: int) -> Tensor:
+        """Likelihood loss of both strands, and how far each is from the mean of their scores.
+
+        The other strand's cells begin `shift` bases off, as they may in a sequence of any
+        length; so many of the window's first bases are left out.
+        """
+        tokens = np.concatenate((row.tokens, _other_strand(row.tokens, shift)))
+        emissions = self._emissions(model, torch.from_numpy(tokens))[:, shift:]
+        emissions = torch.stack((emissions[0], emissions[1].flip(0)[:, MIRRORED_LABEL.tolist()]))
+        seen = Batch(*(np.repeat(part[:, shift:], 2, axis=0) for part in row))
+        apart = crf_divergence(
+            emissions, emissions.mean(0, keepdim=True).expand_as(emissions),
+            model.pair_weights, seen.words, model.grammar,
+        )  # fmt: skip
+        loss = self._likelihood_loss(model, emissions, seen)
+        return (loss + self.objective.strand_share * apart.sum() / emissions.shape[1]) / 2
+
+    def _emissions(self, model: GeneModel, tokens: Tensor) -> Tensor:
         device = model.pair_weights.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.objective.bf16):
-            emissions = model(torch.from_numpy(row.tokens).to(device))
-        labels = torch.from_numpy(row.labels).to(device)
-        loss = label_cross_entropy(emissions, labels, self._weights.to(device))
-        if not uses_crf:
-            return loss
+            return model(tokens.to(device))
+
+    def _cross_entropy(self, emissions: Tensor, row: Batch) -> Tensor:
+        labels = torch.from_numpy(row.labels).to(emissions.device)
+        return label_cross_entropy(emissions, labels, self._weights.to(emissions.device))
+
+    def _likelihood_loss(self, model: GeneModel, emissions: Tensor, row: Batch) -> Tensor:
+        """Negative log-likelihood per base."""
         values, possible = crf_log_likelihood(
             emissions, model.pair_weights, row.words, row.allowed, model.grammar
         )
         if not bool(possible.all()):
             self.on_impossible(int((~possible).sum()))
-        likelihood_loss = -values.sum() / emissions.shape[1]
-        if self.objective.label_share == 0:
-            return likelihood_loss
-        return likelihood_loss + self.objective.label_share * loss
+        return -values.sum() / emissions.shape[1]
+
+
+def _other_strand(tokens: np.ndarray, shift: int) -> np.ndarray:
+    """Tokens (B, L) of the reverse complement, moved on by `shift` unknown bases."""
+    complement = np.where(tokens < N, T - tokens, tokens)[:, ::-1]
+    unknown = np.full((len(tokens), shift), N, np.uint8)
+    return np.concatenate((unknown, complement[:, : tokens.shape[1] - shift]), axis=1)
 
 
 class GeneValidation:

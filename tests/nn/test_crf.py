@@ -15,7 +15,7 @@ from dnaannot.dna.grammar import (
     gene_grammar,
     position_words,
 )
-from dnaannot.nn.crf import LinearChainCRF, crf_log_likelihood
+from dnaannot.nn.crf import LinearChainCRF, crf_divergence, crf_log_likelihood
 
 GRAMMAR = gene_grammar(6)
 FREE = np.ones(len(GRAMMAR.states), bool)
@@ -54,14 +54,19 @@ def test_log_likelihood_is_difference_of_log_partitions(free_ends):
     assert (found.values < 0).all()
 
 
-def test_gradients_equal_finite_differences():
+@pytest.mark.parametrize("of", ["likelihood", "divergence"])
+def test_gradients_equal_finite_differences(of):
     words, allowed, emissions, weights = batch_of_windows(n_windows=2, length=66)
+    target = batch_of_windows(n_windows=2, length=66, seed=3)[2].double()
     emissions = emissions.double().requires_grad_()
     weights = weights.double().requires_grad_()
     scale = torch.tensor([1.0, -2.5], dtype=torch.float64)
 
     def loss(emissions, weights):
-        values, _ = crf_log_likelihood(emissions, weights, words, allowed, GRAMMAR)
+        if of == "likelihood":
+            values, _ = crf_log_likelihood(emissions, weights, words, allowed, GRAMMAR)
+        else:
+            values = crf_divergence(emissions, target, weights, words, GRAMMAR)
         return (values * scale).sum()
 
     def slope(parts, which, index, step=1e-4):
@@ -77,8 +82,39 @@ def test_gradients_equal_finite_differences():
     rng = np.random.default_rng(1)
     for index in zip(*rng.integers(0, [[2], [66], [17]], (3, 15)), strict=True):
         assert slope(parts, 0, index) == pytest.approx(emissions.grad[index].item(), abs=1e-6)
-    for index in range(len(weights)):
-        assert slope(parts, 1, index) == pytest.approx(weights.grad[index].item(), abs=1e-4)
+    if of == "likelihood":  # the weights of a divergence's target are constants
+        for index in range(len(weights)):
+            assert slope(parts, 1, index) == pytest.approx(weights.grad[index].item(), abs=1e-4)
+
+
+def test_divergence_is_what_the_log_partition_bends_by():
+    """f(1) - f(0) - f'(0) of the log partition f on the way from the target."""
+    words, _, emissions, weights = batch_of_windows()
+    target = batch_of_windows(seed=5)[2]
+    found = crf_divergence(emissions, target, weights, words, GRAMMAR)
+    anything = np.full(words.shape[1], ALL_LABELS)
+    step = 1e-3
+    for window in range(len(words)):
+        start, end = target[window].double().numpy(), emissions[window].double().numpy()
+        at_0, at_1, before, after = (
+            log_partition(
+                GRAMMAR, weights.numpy(), words[window], start + share * (end - start), anything,
+                FREE, FREE,
+            )[0]
+            for share in (0, 1, -step, step)
+        )  # fmt: skip
+        bend = at_1 - at_0 - (after - before) / (2 * step)
+        assert bend > 1
+        assert found[window].item() == pytest.approx(bend, rel=1e-4)
+
+
+def test_divergence_from_itself_is_nothing():
+    words, _, emissions, weights = batch_of_windows()
+    parts = (emissions.requires_grad_(), weights.requires_grad_())
+    values = crf_divergence(parts[0], parts[0], parts[1], words, GRAMMAR)
+    values.sum().backward()
+    assert values.abs().max() < 1e-4
+    assert max(part.grad.abs().max() for part in parts) < 1e-4
 
 
 def test_impossible_window_takes_no_part():

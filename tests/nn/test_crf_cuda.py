@@ -16,7 +16,7 @@ from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
 from dnaannot.dna.grammar import LABEL_INDEX, gene_grammar, position_words
 from dnaannot.dna.sequence import encode, mark_gaps
 from dnaannot.nn import crf_cuda
-from dnaannot.nn.crf import LinearChainCRF, crf_log_likelihood
+from dnaannot.nn.crf import LinearChainCRF, crf_divergence, crf_log_likelihood
 
 GRAMMAR = gene_grammar(5)
 FREE = np.ones(len(GRAMMAR.states), bool)
@@ -88,6 +88,25 @@ def test_likelihood_and_gradients_are_those_of_the_cpu(kernel_device, monkeypatc
     assert results[0][1].tolist() == [True, True, False]
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_divergence_and_gradients_are_those_of_the_cpu(kernel_device, monkeypatch):
+    words, _, emissions, weights = batch()
+    target = np.random.default_rng(4).normal(size=emissions.shape).astype(np.float32)
+    results = []
+    for device in (kernel_device, "numba"):
+        if device == "numba":
+            monkeypatch.setattr(crf_cuda, "is_available", lambda device: False)
+            device = "cpu"
+        scores = torch.from_numpy(emissions).to(device).requires_grad_()
+        pairs = torch.from_numpy(weights).to(device).requires_grad_()
+        aim = torch.from_numpy(target).to(device)
+        values = crf_divergence(scores, aim, pairs, words, GRAMMAR)
+        (values * torch.arange(1.0, 4.0, device=device)).sum().backward()
+        results.append([part.cpu() for part in (values, scores.grad, pairs.grad)])
+    assert (results[0][0] > 0.1).all()
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_what_float64_does_not_hold_goes_to_the_logarithmic_kernel(kernel_device, monkeypatch):

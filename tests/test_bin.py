@@ -52,6 +52,27 @@ def test_benchmark_measures_tracks(test_data, track_model_files):
     assert asked("windows", genome, *options)["windows_per_s"] > 0
 
 
+def test_benchmark_measures_how_cost_grows(monkeypatch, tmp_path, test_data, tiny_model_file):
+    monkeypatch.syspath_prepend(str(BIN))
+    from benchmarks import growth
+
+    reports = []
+    monkeypatch.setattr(growth, "write_report", lambda *report: reports.append(report))
+    monkeypatch.setattr(growth, "PICTURE", tmp_path / "growth.png")
+    growth.benchmark_growth(
+        argparse.Namespace(
+            genome=test_data / "yeast_chrII_120kb.fa.gz",
+            model=str(tiny_model_file),
+            mb=[0.02, 90],
+            sequences=[3],
+        )
+    )
+    _, _, rows, _, _ = reports[0]
+    assert [(row["sequences"], row["bases"]) for row in rows] == [(1, 20_000), (3, 3_000)]
+    assert all(row["seconds"] > 0 and row["peak_mib"] > 0 for row in rows)
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_benchmark_measures_the_encoder_and_a_step(monkeypatch):
     monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import encoder

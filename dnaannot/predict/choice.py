@@ -52,7 +52,7 @@ def sample(
     pieces: int = SAMPLE_PIECES,
     bases: int = SAMPLE_PIECE_BASES,
 ) -> list[np.ndarray]:
-    """Stretches of at most `bases` bases, about `pieces` times as many in all, evenly spread.
+    """Copies of stretches of at most `bases` bases, about `pieces` times as many, evenly spread.
 
     Stretches that are mostly N are left out.
 
@@ -65,14 +65,15 @@ def sample(
         for at in range(0, max(1, len(codes) - bases // 2), bases)
     ]
     step = max(1, math.ceil(sum(map(len, stretches)) / (pieces * bases)))
-    return [codes for codes in stretches[step // 2 :: step] if (codes == N).mean() < 0.5]
+    taken = stretches[step // 2 :: step]
+    return [codes.copy() for codes in taken if (codes == N).mean() < 0.5]  # predictors mark gaps
 
 
 def confidence(entry: Entry, pieces: Sequence[np.ndarray], compute: Compute) -> float:
     """How sure a model is of the exons it finds: their mean posterior, weighted by length.
 
     Args:
-        pieces: (L_i,) codes of stretches of the genome.
+        pieces: (L_i,) codes of stretches of the genome; gaps are marked in them.
 
     Returns:
         Between 0 and 1; 0 where it finds none.

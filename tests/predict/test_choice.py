@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dnaannot.catalog import Entry, find
+from dnaannot.dna.sequence import N
 from dnaannot.dna.signature import signature
 from dnaannot.dna.transcript import Exon, Strand, Transcript
 from dnaannot.errors import ModelError
@@ -71,6 +72,14 @@ def test_confidence_of_a_model_on_a_sample(tiny_model_file, fly_codes):
     entry = find(str(tiny_model_file))
     assert 0 < confidence(entry, [fly_codes[:5_000]], Compute()) <= 1
     assert confidence(entry, [], Compute()) == 0
+
+
+def test_judging_a_model_leaves_the_genome_as_it_is(tiny_model_file, fly_codes):
+    genome = fly_codes[:5_000].copy()
+    genome[2_000:2_100] = N
+    before = genome.copy()
+    confidence(find(str(tiny_model_file)), sample([genome]), Compute())
+    assert np.array_equal(genome, before)
 
 
 def test_a_poor_fit_is_told_by_the_card():

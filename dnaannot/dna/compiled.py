@@ -1,4 +1,4 @@
-"""How kernels are compiled: kept on disk, and without what Numba adds that nothing here calls."""
+"""How kernels are compiled: kept on disk if they can be, without what Numba adds for nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ _OPTIONS: dict[str, Any] = {
 
 def kernel(**options: Any) -> Callable[..., Any]:
     """Decorator of a function that Python calls, with more of Numba's options."""
-    return njit(**_OPTIONS, **options)
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        settings = {**_OPTIONS, **options}
+        try:
+            return njit(**settings)(function)
+        except RuntimeError:  # there is no folder to keep it in: each run compiles it
+            return njit(**{**settings, "cache": False})(function)
+
+    return compiled
 
 
 def part(**options: Any) -> Callable[..., Any]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from dnaannot.dna.compiled import kernel
 from dnaannot.dna.sequence import N, reverse_complement
 
 PRIOR = 16.0
@@ -85,7 +85,7 @@ def count_contexts(sequences: Sequence[np.ndarray], left: int, right: int) -> np
     return counts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _count(codes: np.ndarray, left: int, right: int, counts: np.ndarray) -> None:
     word, known = 0, 0  # the last left + 1 + right bases in base 4, and how many are known
     last = (1 << 2 * (left + right + 1)) - 1

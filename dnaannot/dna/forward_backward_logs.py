@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-_kernel = njit(cache=True, nogil=True)
+from dnaannot.dna.compiled import kernel, part
 
 
 class LogLattice(NamedTuple):
@@ -36,14 +35,14 @@ def new_log_lattice(rows: int, model) -> LogLattice:
     )
 
 
-@_kernel
+@part()
 def _log_add(a, b):
     if a < b:
         a, b = b, a
     return a if b == -np.inf else a + np.log1p(np.exp(b - a))
 
 
-@_kernel
+@part()
 def _run(model, flow, blocked, start, stop, jump):
     """Score of a jump's bases from `start` (excluded) to `stop` (included), weights included."""
     lane = model.jump_lane[jump]
@@ -55,7 +54,7 @@ def _run(model, flow, blocked, start, stop, jump):
     return run
 
 
-@_kernel
+@kernel()
 def log_forward(first, model, steps, scores, starts, lattice):
     """Fill the rows from `first` on."""
     alpha, flow, blocked = lattice
@@ -86,7 +85,7 @@ def log_forward(first, model, steps, scores, starts, lattice):
                 alpha[t, target] = _log_add(alpha[t, target], step)
 
 
-@_kernel
+@kernel()
 def log_sum(model, lattice, end):
     """Log of the mass of all paths that may end at the last row."""
     alpha, flow, blocked = lattice
@@ -103,7 +102,7 @@ def log_sum(model, lattice, end):
     return total
 
 
-@_kernel
+@kernel()
 def log_backward(first, model, steps, scores, end, total, lattice, path, marginals, counts):
     """All rows from `first` on, backwards, of paths whose `log_sum` is `total`, finite.
 

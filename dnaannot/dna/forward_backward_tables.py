@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from dnaannot.dna.compiled import kernel
 from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST, RULE_BIT, Grammar
 
 ALL_LABELS = np.uint32(0xFFFFFFFF)
 """Allowed labels of a base whose label is unknown."""
-
-_kernel = njit(cache=True, nogil=True)
 
 
 class Model(NamedTuple):
@@ -127,7 +125,7 @@ def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
     )
 
 
-@_kernel
+@kernel()
 def shifted_scores(emissions, allowed, scores):
     """Fill scores (L, K): emissions less the greatest allowed of each base, -inf if not allowed.
 

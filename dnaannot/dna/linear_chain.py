@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from dnaannot.dna.compiled import kernel
 from dnaannot.dna.grammar import RULE_BIT, Grammar
 
 MAX_LABELS = 32
@@ -49,7 +49,7 @@ def chain_words(length: int) -> np.ndarray:
     return np.full(length, RULE_BIT["any"], np.uint32)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def best_labels(
     emissions: np.ndarray, transitions: np.ndarray, start: np.ndarray, end: np.ndarray
 ) -> np.ndarray:

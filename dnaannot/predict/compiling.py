@@ -7,7 +7,6 @@ reads, scores and compiles the rest.
 
 from __future__ import annotations
 
-import glob
 import os
 import subprocess
 import sys
@@ -45,9 +44,10 @@ def is_compiled() -> bool:
     """Whether the kernels are on disk, or cannot be kept there."""
     from dnaannot.dna import forward_backward_kernels as kernels
 
-    folder = kernels.backward.stats.cache_path
-    name = f"{kernels.backward.py_func.__module__.rpartition('.')[2]}.backward-*.nbi"
-    return not folder or bool(glob.glob(os.path.join(glob.escape(folder), name)))
+    if kernels.backward.stats.cache_path is None:
+        return True
+    # empty where what is kept is of another source or another Numba
+    return bool(kernels.backward._cache._cache_file._load_index())
 
 
 def compile_decoders() -> None:

@@ -102,6 +102,7 @@ def posteriors(
 
     Raises:
         ValueError: if no path fits the sequence.
+        FloatingPointError: if an emission is no number.
     """
     begin = grammar.begins if begin is None else begin
     end = grammar.ends if end is None else end
@@ -190,7 +191,7 @@ class _Passes:
         allowed, scores = np.full(len(words), ALL_LABELS), np.empty(emissions.shape)
         shift, _ = shifted_scores(np.ascontiguousarray(emissions), allowed, scores)
         if not math.isfinite(shift):
-            raise ValueError("emissions must be finite")
+            raise FloatingPointError("emissions must be finite")
         first = 0 if before is None else min(self._model.jump_bases, before.rows)
         rows = first + len(words)
         steps = list_steps(words, allowed, self._model, at_start=before is None)

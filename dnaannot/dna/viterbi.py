@@ -78,6 +78,8 @@ class Viterbi:
 
         Raises:
             ValueError: if no path fits the sequence.
+            FloatingPointError: if emissions that are no numbers leave no best path, not wherever
+                there are any.
             OutputError: if the temporary file cannot be written.
         """
         begin = self.grammar.begins if begin is None else begin

@@ -118,8 +118,11 @@ class Run:
         """Take the best score off all, and make each path its own origin."""
         front = self._front
         front.jumping[~front.landing] = -np.inf
-        front.jumping[:] += front.run_sum[self._tables.run]
+        with np.errstate(invalid="ignore"):  # what is no number is refused below
+            front.jumping[:] += front.run_sum[self._tables.run]
         best = max(front.score[0].max(), front.jumping.max(initial=-np.inf))
+        if not best < math.inf:
+            raise FloatingPointError("emissions must be finite")
         self._taken_off = float(best) if best > -np.inf else 0.0
         front.score[0] -= self._taken_off
         front.jumping[:] -= self._taken_off

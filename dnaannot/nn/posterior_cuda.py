@@ -65,6 +65,7 @@ def posteriors(
 
     Raises:
         ValueError: if no path fits the sequence, or blocks are shorter than two jumps.
+        FloatingPointError: if an emission is no number.
     """
     sequence = _Sequence(grammar, weights, device, burn_in, labels)
     reading = map(sequence.sent, blocks)

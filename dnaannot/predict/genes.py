@@ -24,7 +24,7 @@ from dnaannot.nn import crf_cuda, posterior_cuda
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.compiling import await_compiled
 from dnaannot.predict.overlap import in_background
-from dnaannot.predict.scorer import Compute, Scorer
+from dnaannot.predict.scorer import Compute, Scorer, no_numbers
 
 Item = TypeVar("Item")
 
@@ -124,6 +124,9 @@ class GenePredictor:
 
         Args:
             on_labels: receives label posteriors.
+
+        Raises:
+            ModelError: while transcripts are consumed, if a score is no number.
         """
         marked = (
             (name, mark_gaps(codes, self.min_gap, in_place=True)) for name, codes in sequences
@@ -142,8 +145,11 @@ class GenePredictor:
         path = _ScoredPath(self.grammar)
         known = self._beside(self._posteriors(blocks, len(codes), on_labels is not None))
         labels = path.follow(self._scored(name, known, on_labels))
-        for transcript in read_transcripts(labels, name):
-            yield path.scored(transcript, len(codes))
+        try:
+            for transcript in read_transcripts(labels, name):
+                yield path.scored(transcript, len(codes))
+        except FloatingPointError as error:
+            raise no_numbers(f" on {name}") from error
 
     def _blocks(self, codes: np.ndarray, chunks: Iterable[np.ndarray]) -> Iterator[Block]:
         """Blocks without states, cut at multiples of BLOCK whatever the chunks."""

@@ -26,6 +26,7 @@ import torch
 
 from dnaannot.dna.grammar import LABELS, MIRRORED_LABEL
 from dnaannot.dna.sequence import GAP, N, reverse_complement
+from dnaannot.errors import ModelError
 from dnaannot.nn.encoder import PAD
 from dnaannot.nn.model import GeneModel, TaskModel
 from dnaannot.predict.replicas import WORKERS_PER_GPU, Replicas, bases_at_once
@@ -270,6 +271,14 @@ class Scorer:
 
     def _emissions(self, tokens: np.ndarray) -> np.ndarray:
         return self._network(tokens)
+
+
+def no_numbers(place: str) -> ModelError:
+    """What is raised where a network's values are no numbers, at a place told as ` at chr1:1-9`."""
+    return ModelError(
+        f"the model gives values that are no numbers{place}.",
+        remedy="Try --precision fp32; if that does not help, train the model again.",
+    )
 
 
 def _fill(row: np.ndarray, codes: np.ndarray, start: int) -> None:

@@ -18,10 +18,18 @@ import numpy as np
 
 from dnaannot.dna.interval import covered_bases
 from dnaannot.dna.sequence import N, cpg_sites, reverse_complement
-from dnaannot.errors import ModelError
 from dnaannot.nn.encoder import PAD
 from dnaannot.nn.tracks import TrackLabel, TrackModel, window_logits
-from dnaannot.predict.scorer import Compute, Network, Tile, ordered, tile_length, tiles, tokens_of
+from dnaannot.predict.scorer import (
+    Compute,
+    Network,
+    Tile,
+    no_numbers,
+    ordered,
+    tile_length,
+    tiles,
+    tokens_of,
+)
 
 DEFAULT_STEP = 128
 METHYLATION = "methylation"
@@ -272,11 +280,7 @@ class TrackPredictor:
             for column, label in enumerate(self.labels):
                 values[:, column] = label_values(label, logits[:, column])
             if not np.isfinite(values).all():
-                raise ModelError(
-                    f"the model gives values that are no numbers at {job.sequence}:"
-                    f"{starts[0] + 1:,}-{ends[-1]:,}.",
-                    remedy="Try --precision fp32; if that does not help, train the model again.",
-                )
+                raise no_numbers(f" at {job.sequence}:{starts[0] + 1:,}-{ends[-1]:,}")
         return Values(job.sequence, starts, ends, values, job.tile.core_end - job.tile.core_start)
 
     def _logits(self, batch: Sequence[_Sited]) -> list[np.ndarray]:

@@ -96,3 +96,14 @@ def test_no_path_is_an_error_side_by_side():
                 [(words, np.zeros((500, 17), np.float32))], end=nowhere, pool=pool, at_once=4
             )
         )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_end_the_run(value):
+    words, emissions, weights = sequence(1_000, seed=1)
+    emissions[200] = value
+    viterbi = Viterbi(GRAMMAR, weights, block=32)
+    with pytest.raises(FloatingPointError):
+        decoded(viterbi.decode([(words, emissions)]))
+    with ThreadPoolExecutor(2) as pool, pytest.raises(FloatingPointError):
+        decoded(viterbi.decode([(words, emissions)], pool=pool, at_once=4))

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from dnaannot.dna.grammar import MIRRORED_LABEL, gene_grammar
+from dnaannot.dna.grammar import LABEL_INDEX, MIRRORED_LABEL, gene_grammar
 from dnaannot.dna.sequence import N, reverse_complement, translate
 from dnaannot.dna.transcript import Exon, Strand, write_labels
+from dnaannot.errors import ModelError
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict import genes
@@ -95,6 +98,17 @@ def test_exon_scores_agree_with_label_posteriors(tiny_model, fly_codes):
             of_path = posteriors[np.arange(exon.start, exon.end), path[exon.start : exon.end]]
             assert exon.score <= of_path.min() + 1e-4
     assert np.isclose(posteriors[np.arange(20_000), path].mean(), 1, atol=0.6)
+
+
+@pytest.mark.parametrize("label", ["intergenic", "cds1+", "stop-"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(tiny_model, fly_codes, monkeypatch, label, value):
+    monkeypatch.setattr(genes, "BLOCK", 2_048)
+    broken = copy.deepcopy(tiny_model)
+    with torch.no_grad():
+        broken.head.linear.bias[LABEL_INDEX[label]] = value
+    with pytest.raises(ModelError, match="no numbers on chr.*fp32"):
+        predict(broken, fly_codes[:5_000])
 
 
 def test_label_posteriors_do_not_change_the_genes(tiny_model, fly_codes, found):

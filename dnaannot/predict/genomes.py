@@ -15,16 +15,21 @@ class Genomes:
     """The sequences of FASTA files, in order; every name is there once.
 
     Args:
-        paths: the files; `-` is standard input.
+        paths: the files, all different; `-` is standard input.
         on_empty: called with (path, name) of a sequence without bases, which is left out.
 
     Attributes:
         sizes: length of each sequence known so far, by name, without those of length 0.
+
+    Raises:
+        ValueError: if a file is there twice.
     """
 
     def __init__(
         self, paths: Sequence[str], on_empty: Callable[[str, str], None] = lambda *_: None
     ) -> None:
+        if len(set(paths)) < len(paths):
+            raise ValueError("a file is given twice")
         self.paths, self.on_empty = list(paths), on_empty
         self.sizes: dict[str, int] = {}
         self._origin: dict[str, str] = {}

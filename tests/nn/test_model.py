@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dnaannot.nn.encoder import PAD, EncoderConfig
+from dnaannot.nn.encoder import PAD, PRESETS, EncoderConfig
 from dnaannot.nn.heads import LabelHead
 from dnaannot.nn.model import GeneModel
 
@@ -51,6 +51,13 @@ def test_head_sees_two_bases_to_each_side():
     seen = gradient[0].abs().sum(-1).nonzero().flatten().tolist()
     assert seen == [8, 9, 10, 11, 12]
     assert head.halo == 2
+
+
+def test_how_far_start_codons_are_searched_where_the_file_does_not_say():
+    """Model files of older versions hold no `start_reach`: what they predict depends on it."""
+    assert GeneModel(PRESETS["strided"]).reach == 900
+    narrow = GeneModel(STRIDED)
+    assert narrow.reach == narrow.halo - 3 < 900
 
 
 def test_least_intron_is_the_grammars():

@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dnaannot.errors import DataError
+from dnaannot.errors import DataError, ModelError
 from dnaannot.evaluate.seeds import Estimate, estimate, paired_difference
 from dnaannot.formats.output import atomic_output, make_folder
 from dnaannot.predict.device import choose_compute
 from dnaannot.training.flops import training_flops
-from dnaannot.training.run import Model, OnStep, Run
+from dnaannot.training.processes import join_processes
+from dnaannot.training.run import Job, Model, OnStep, Run
+from dnaannot.training.trainer import Schedule
 
+_COSTS = "costs.json"
 _NO_METRICS = ("step", "seconds")
 
 
@@ -85,7 +88,8 @@ def compare_scratch(
 
     The run's own model goes to its `output`, all others and `comparison.json` to the folder
     `output` + ".comparison". An arm that is complete there is not trained again where the run
-    resumes, and the one that was interrupted goes on.
+    resumes, and the one that was interrupted goes on; records of an earlier comparison are
+    deleted where it does not.
 
     Args:
         run: must name an encoder.
@@ -94,14 +98,17 @@ def compare_scratch(
 
     Raises:
         DataError: the run starts from no encoder, or as `Run.train`.
+        ModelError: the comparison to go on with has other settings or data.
     """
     if not getattr(run, "encoder", None):
         raise DataError(
             "without an encoder every run is from scratch.", remedy="Give one by --encoder."
         )
+    folder = Path(f"{run.output}.comparison")
+    run = replace(run, resume=run.resume and (folder / _COSTS).exists())
     if not run.resume:
         run.check()
-    folder = make_folder(f"{run.output}.comparison")
+        _forget_arms(make_folder(folder))
     numbers = range(run.seed, run.seed + seeds)
     costs = _costs(run, folder)
     results: dict[str, list[dict[str, float]]] = {"encoder": [], "scratch": []}
@@ -120,26 +127,57 @@ def compare_scratch(
     return comparison
 
 
+def _forget_arms(folder: Path) -> None:
+    """Delete what an earlier comparison recorded."""
+    if join_processes().is_first:
+        for pattern in ("*.json", "*.state"):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+
 def _costs(run: Run[Model], folder: Path) -> tuple[Cost, Cost]:
-    """Cost of a run with the encoder and of one from scratch, as near to it as whole steps can."""
-    record = folder / "costs.json"
-    if run.resume and record.exists():
-        first, second = json.loads(record.read_text())
-        return Cost(**first), Cost(**second)
+    """Cost of a run with the encoder and of one from scratch, as near to it as whole steps can.
+
+    Raises:
+        ModelError: the run resumes and the costs recorded are of other settings or data.
+    """
     compute = choose_compute(run.device, threads=run.threads)
     planned = replace(run, resume=False)
     job = planned.prepared(compute)
-    steps = planned.plan(job, compute).steps
+    if run.resume:
+        return _recorded_costs(planned, job, folder / _COSTS)
+    schedule = planned.plan(job, compute)
     twin = _scratch(planned).prepared(compute)
     per_step = [
-        training_flops(each.model, each.losses(steps)(each.model, 0)) for each in (job, twin)
+        training_flops(each.model, each.losses(schedule.steps)(each.model, 0))
+        for each in (job, twin)
     ]
-    flops = float(steps * per_step[0])
+    flops = float(schedule.steps * per_step[0])
     scratch_steps = max(1, round(flops / per_step[1]))
-    costs = Cost(steps, flops), Cost(scratch_steps, float(scratch_steps * per_step[1]))
-    with atomic_output(record) as stream:
-        json.dump([asdict(cost) for cost in costs], stream, indent=1)
+    costs = Cost(schedule.steps, flops), Cost(scratch_steps, float(scratch_steps * per_step[1]))
+    facts = {"run": _fingerprint(job, schedule), "costs": [asdict(cost) for cost in costs]}
+    with atomic_output(folder / _COSTS) as stream:
+        json.dump(facts, stream, indent=1)
     return costs
+
+
+def _recorded_costs(run: Run[Model], job: Job[Model], record: Path) -> tuple[Cost, Cost]:
+    """The costs in a record, where it is of this run."""
+    facts = json.loads(record.read_text())
+    if isinstance(facts, dict):
+        first, second = (Cost(**cost) for cost in facts["costs"])
+        if facts["run"] == _fingerprint(job, run.schedule(run.steps or first.steps)):
+            return first, second
+    raise ModelError(
+        "belongs to a comparison with other settings or data.",
+        path=record,
+        remedy="Resume with the command that began it, or begin anew without --resume.",
+    )
+
+
+def _fingerprint(job: Job[Model], schedule: Schedule) -> dict[str, Any]:
+    """What a resumed comparison must share with the one it resumes, as JSON gives it back."""
+    return json.loads(json.dumps({**job.fingerprint, "schedule": asdict(schedule)}))
 
 
 def _scratch(run: Run[Model]) -> Run[Model]:

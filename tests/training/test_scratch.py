@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dnaannot.errors import DataError
+from dnaannot.errors import DataError, ModelError
 from dnaannot.nn.checkpoint import load_gene_model, model_bytes
 from dnaannot.nn.encoder import PRESETS, build_encoder
 from dnaannot.nn.masked import MaskedModel
@@ -66,6 +66,37 @@ def test_arms_differ_by_their_encoder_alone(run, tmp_path):
     assert again == comparison
     changed = {path.name for path, time in written.items() if path.stat().st_mtime_ns != time}
     assert changed == {"scratch.2.safetensors"}
+
+
+def test_arms_of_another_comparison_are_not_taken(run, tmp_path):
+    """Neither an earlier one's, nor those of other settings."""
+    compare_scratch(run, seeds=1)
+    folder = tmp_path / "m.safetensors.comparison"
+    other = replace(run, steps=3)
+    with pytest.raises(ModelError, match=r"costs\.json.* other settings"):
+        compare_scratch(replace(other, resume=True), seeds=1)
+    with pytest.raises(ModelError, match=r"costs\.json.* other settings"):
+        compare_scratch(replace(run, learning_rate=0.1, resume=True), seeds=1)
+
+    def stop(name):
+        raise KeyboardInterrupt
+
+    (folder / "scratch.1.safetensors.state").write_text("an earlier one's")
+    with pytest.raises(KeyboardInterrupt):
+        compare_scratch(other, seeds=1, on_arm=stop)
+    assert not list(folder.glob("*.1.json"))
+    assert not list(folder.glob("*.state"))
+    comparison = compare_scratch(replace(other, resume=True), seeds=1)
+    assert [metrics["step"] for metrics in comparison.pretrained] == [3]
+
+
+def test_a_comparison_stopped_before_it_began_can_be_resumed(run):
+    comparison = compare_scratch(replace(run, resume=True), seeds=1)
+    assert comparison.pretrained_cost.steps == 2
+    with pytest.raises(DataError, match="how long to train"):
+        compare_scratch(
+            replace(run, steps=None, resume=True, output=f"{run.output}.other"), seeds=1
+        )
 
 
 def test_a_frozen_encoder_leaves_fewer_steps_from_scratch(run):

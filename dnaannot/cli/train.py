@@ -109,9 +109,7 @@ def train() -> None:
 @click.option(
     "--min-intron",
     type=click.IntRange(min=4),
-    default=20,
-    show_default=True,
-    help="Least intron length in bases.",
+    help="Least intron length in bases.  [default: that of --init, else 20]",
 )
 @compare_options
 @run_options

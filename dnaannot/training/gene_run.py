@@ -21,6 +21,9 @@ from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
 from dnaannot.training.run import Job, Run
 from dnaannot.training.start import check_preset, check_start, start_encoder, start_facts
 
+LEAST_INTRON = 20
+"""Least intron length of a model that starts from no other."""
+
 
 @dataclass(kw_only=True)
 class GeneRun(Run[GeneModel]):
@@ -30,6 +33,7 @@ class GeneRun(Run[GeneModel]):
         encoder: a model file (or name) whose encoder is taken and nothing else.
         freeze: keep that encoder as it is.
         label_fraction: share of the genes to learn from; see `with_fewer_labels`.
+        min_intron: least intron length; by default that of `init`, else `LEAST_INTRON`.
     """
 
     files: Sequence[str]
@@ -49,7 +53,7 @@ class GeneRun(Run[GeneModel]):
     crf_start: float = 0.2
     label_share: float = 0.0
     strand_share: float = 0.0
-    min_intron: int = 20
+    min_intron: int | None = None
 
     def check(self) -> None:
         check_start(self.encoder, self.init, self.freeze)
@@ -88,7 +92,7 @@ class GeneRun(Run[GeneModel]):
                 "model": asdict(model.encoder.config),
                 "regions": [list(self.validation), list(self.exclude)],
                 "shares": self.shares,
-                "min_intron": self.min_intron,
+                "min_intron": model.grammar.min_intron,
                 "start": start,
                 "freeze": self.freeze,
                 "label_fraction": self.label_fraction,
@@ -118,18 +122,19 @@ class GeneRun(Run[GeneModel]):
         return regions
 
     def _model(self) -> GeneModel:
+        least = self.min_intron or LEAST_INTRON
         if self.encoder is not None:
             encoder = start_encoder(self.encoder, self.preset)
-            model = GeneModel(encoder.config, self.min_intron)
+            model = GeneModel(encoder.config, least)
             model.encoder.load_state_dict(encoder.state_dict())
             return model
         if self.init is None:
-            return GeneModel(PRESETS[self.preset or "strided"], self.min_intron)
+            return GeneModel(PRESETS[self.preset or "strided"], least)
         model, _ = load_gene_model(find(self.init).path)
         check_preset(model, self.preset, self.init)
-        if model.grammar.min_intron == self.min_intron:
+        if self.min_intron in (None, model.grammar.min_intron):
             return model
-        other = GeneModel(model.encoder.config, self.min_intron)
+        other = GeneModel(model.encoder.config, least)
         other.load_state_dict(model.state_dict())
         return other
 

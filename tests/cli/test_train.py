@@ -9,7 +9,8 @@ import os
 import pytest
 
 from dnaannot.formats.gff import read_annotation
-from dnaannot.nn.checkpoint import load_gene_model, read_facts
+from dnaannot.nn.checkpoint import load_gene_model, model_bytes, read_facts
+from dnaannot.nn.model import GeneModel
 from dnaannot.training.trainer import Trainer
 
 SMALL = ("--preset", "tiny", "--window-bases", "1800", "--batch", "2", "--threads", "1")
@@ -77,12 +78,17 @@ def test_a_model_is_trained_and_predicts(train, run, folder):
     }
     assert len(found & real) > 15
 
-    again = train(
-        *SMALL, "--steps", "2", "-o", "n.safetensors", "--init", "m.safetensors",
-        "--min-intron", "70",
-    )  # fmt: skip
-    assert again.status == 0
-    assert load_gene_model(folder / "n.safetensors")[0].grammar.min_intron == 70
+
+
+def test_the_least_intron_is_that_of_the_model_it_starts_from(train, folder, tiny_model):
+    model = GeneModel(tiny_model.encoder.config, 31)
+    model.load_state_dict(tiny_model.state_dict())
+    (folder / "m.safetensors").write_bytes(model_bytes(model, {}))
+    started = (*SMALL, "--steps", "1", "--init", "m.safetensors", "--validation", "chrII:1-9000")
+    for options, least in (((), 31), (("--min-intron", "70"), 70)):
+        done = train(*started, "-o", "n.safetensors", *options)
+        assert done.status == 0, done.stderr
+        assert load_gene_model(folder / "n.safetensors")[0].grammar.min_intron == least
 
 
 def test_the_report(train, folder):

@@ -54,7 +54,7 @@ class Replicas:
             device: (copy.deepcopy(network) if number else network).to(device)
             for number, device in enumerate(devices)
         }
-        self._bf16 = bf16
+        self._bf16, self._chosen = bf16, frozenset(devices)
         self._most_bases: dict[str, int] = {}  # of a batch, where memory has run out
         self._next_device = itertools.cycle(devices)
         self._mine = threading.local()
@@ -95,29 +95,38 @@ class Replicas:
     def _network(self, device: str) -> torch.nn.Module:
         with self._lock:
             if device not in self._copies:
-                first = next(iter(self._copies.values()))
-                self._copies[device] = copy.deepcopy(first).to(device)
+                self._copies[device] = _on_cpu(next(iter(self._copies.values())))
             return self._copies[device]
 
     def _compute(self, device: str, tokens: np.ndarray) -> np.ndarray:
         network, batch = self._network(device), torch.from_numpy(tokens)
         if not device.startswith("cuda"):
-            return self._scores(network, batch).numpy()
+            return self._scores(network, batch, device).numpy()
         if not hasattr(self._mine, "stream"):
             self._mine.stream = torch.cuda.Stream(device)
             torch.cuda.synchronize(device)  # the copies of the weights have arrived
         with torch.cuda.stream(self._mine.stream):
-            scores = self._scores(network, batch.pin_memory().to(device, non_blocking=True))
+            batch = batch.pin_memory().to(device, non_blocking=True)
+            scores = self._scores(network, batch, device)
             arrived = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
             arrived.copy_(scores, non_blocking=True)
             self._mine.stream.synchronize()
         return arrived.numpy()
 
-    def _scores(self, network: torch.nn.Module, batch: Tensor) -> Tensor:
+    def _scores(self, network: torch.nn.Module, batch: Tensor, device: str) -> Tensor:
+        # the CPU may stand in for a GPU and have no bfloat16 of its own
+        bf16 = self._bf16 and (device in self._chosen or has_fast_bf16(device))
         kind = batch.device.type
-        bf16 = self._bf16 and (len(self._copies) == 1 or kind != "cpu" or has_fast_bf16(kind))
         with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
             return network(batch).float()
+
+
+def _on_cpu(network: torch.nn.Module) -> torch.nn.Module:
+    """A copy on the CPU that takes no memory of the GPU on its way."""
+    copies: dict[int, Any] = {id(each): each.detach().cpu() for each in network.buffers()}
+    for each in network.parameters():
+        copies[id(each)] = torch.nn.Parameter(each.detach().cpu(), each.requires_grad)
+    return copy.deepcopy(network, copies).to("cpu")
 
 
 def _lacks_memory(error: RuntimeError) -> bool:

@@ -21,12 +21,25 @@ from dnaannot.predict.tracks import Grid, TrackPredictor
 TOKENS = np.arange(8 * 12, dtype=np.uint8).reshape(8, 12) % 5
 
 
-class Network(torch.nn.Module):
-    """Doubles its tokens; runs out of memory above some rows, but on the CPU."""
+class OnFullGPU(torch.nn.Parameter):
+    """There is no memory for a copy beside it."""
 
-    def __init__(self, most, error=torch.cuda.OutOfMemoryError):
+    def __deepcopy__(self, memo):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+class Network(torch.nn.Module):
+    """Doubles its tokens; runs out of memory above some rows, but on the CPU.
+
+    Attributes:
+        seen: place and rows of each call.
+        bf16: of each call, whether it computed in bfloat16.
+    """
+
+    def __init__(self, most, error=None):
         super().__init__()
-        self.most, self.error, self.place, self.seen = most, error, None, []
+        self.error = error or torch.cuda.OutOfMemoryError("CUDA out of memory")
+        self.most, self.place, self.seen, self.bf16 = most, None, [], []
 
     def to(self, device):
         self.place = device
@@ -34,8 +47,9 @@ class Network(torch.nn.Module):
 
     def forward(self, tokens):
         self.seen.append((self.place, len(tokens)))
+        self.bf16.append(torch.is_autocast_enabled("cpu"))
         if self.place != "cpu" and len(tokens) > self.most:
-            raise self.error("CUDA out of memory")
+            raise self.error
         return 2 * tokens
 
 
@@ -49,12 +63,49 @@ def test_batches_are_halved_where_memory_runs_out_and_stay_so():
     assert [rows for _, rows in network.seen] == [2, 2]
 
 
-@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, RuntimeError])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_a_result_always_comes(error):
     network = Network(most=0, error=error)
+    network.weight = OnFullGPU(torch.tensor([1.0, 2.0]))
     on_gpu = Replicas(network, ["cpu:0"], bf16=False)
     assert np.array_equal(on_gpu(TOKENS), 2.0 * TOKENS)
-    assert {place for place, _ in on_gpu._copies["cpu"].seen[-8:]} == {"cpu"}
+    on_cpu = on_gpu._copies["cpu"]
+    assert on_cpu.seen[-8:] == [("cpu", 1)] * 8
+    assert on_cpu.weight.tolist() == [1.0, 2.0]
+    assert network.place == "cpu:0"
+    assert {place for place, _ in network.seen} == {"cpu:0"}
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_cpu_stands_in_with_bf16_where_it_has_it(monkeypatch, fast):
+    monkeypatch.setattr(replicas, "has_fast_bf16", lambda device: fast)
+    network = Network(most=0)
+    on_gpu = Replicas(network, ["cpu:0"], bf16=True)
+    on_gpu(TOKENS[:2])
+    assert network.bf16 == [True, True]
+    assert on_gpu._copies["cpu"].bf16[-2:] == [fast, fast]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_chosen_cpu_computes_as_asked(monkeypatch, bf16):
+    monkeypatch.setattr(replicas, "has_fast_bf16", lambda device: False)
+    network = Network(most=8)
+    Replicas(network, ["cpu"], bf16)(TOKENS)
+    assert network.bf16 == [bf16]
+
+
+def test_what_did_not_fit_is_not_tried_again_when_a_larger_batch_failed_later():
+    on_gpu = Replicas(Network(most=8), ["cpu:0"], bf16=False)
+    on_gpu._give_way("cpu:0", 2 * TOKENS.shape[1])
+    on_gpu._give_way("cpu:0", 4 * TOKENS.shape[1])
+    assert on_gpu._rows("cpu:0", TOKENS.shape[1]) == 2
 
 
 def test_other_errors_are_not_hidden():

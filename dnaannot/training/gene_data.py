@@ -29,7 +29,7 @@ from dnaannot.formats.gff_transcripts import AnnotatedTranscript
 from dnaannot.formats.source import file_hash
 from dnaannot.predict.choice import sample
 from dnaannot.predict.genes import least_gap
-from dnaannot.training.splits import check_sequences, last_tenth, split, unlike
+from dnaannot.training.splits import check_held_out, check_sequences, last_tenth, split, unlike
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ def read_gene_data(
 
     Raises:
         DataError: if a pair's files share no sequence, a region is on no sequence or past the
-            end of one, or no gene is left to learn from.
+            end of one, nothing is held out, or no gene is left to learn from.
     """
     min_gap = min_gap or least_gap(grammar)
     data = GeneData()
@@ -115,6 +115,7 @@ def read_gene_data(
         pieces = sample(own, _SIGNATURE_PIECES)
         data.signatures[unlike(pair.genome, data.signatures)] = signature(pieces).round(3).tolist()
     check_sequences((*validation, *excluded), seen)
+    check_held_out(data.validation)
     _check_trainable(data)
     return data
 

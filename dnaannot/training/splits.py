@@ -71,14 +71,40 @@ def _on(name: str, length: int, regions: Iterable[Interval]) -> list[tuple[int, 
 def last_tenth(lengths: dict[str, int], excluded: Sequence[Interval] = ()) -> Interval:
     """The last tenth of the longest sequence, to be held out where nothing else is said.
 
+    Of a sequence with excluded regions it is the last tenth of what is left, and the region
+    returned holds what is excluded after it.
+
     Args:
         lengths: of each sequence by name.
-        excluded: the longest of the sequences without such a region is taken, if there is one.
+        excluded: the longest of the sequences without such a region is taken, if there is one,
+            else the one with the most bases outside.
     """
     touched = {region.sequence for region in excluded}
-    free = [each for each in lengths if each not in touched] or list(lengths)
-    name = max(free, key=lambda each: lengths[each])
+    free = {
+        name: _between(sorted(_on(name, length, excluded)), length)
+        for name, length in lengths.items()
+    }
+    bases = {name: sum(end - start for start, end in spans) for name, spans in free.items()}
+    name = max([name for name in lengths if name not in touched] or bases, key=bases.__getitem__)
+    wanted = bases[name] // 10
+    for start, end in reversed(free[name]):
+        if wanted <= end - start:
+            return Interval(name, end - wanted, lengths[name])
+        wanted -= end - start
     return Interval(name, lengths[name] - lengths[name] // 10, lengths[name])
+
+
+def check_held_out(regions: Collection[object]) -> None:
+    """Refuse a split that holds nothing out.
+
+    Raises:
+        DataError: there is no region to validate on.
+    """
+    if not regions:
+        raise DataError(
+            "nothing is held out to validate on.",
+            remedy="Give regions with --validation that --exclude does not cover.",
+        )
 
 
 def _between(taken: Sequence[tuple[int, int]], length: int) -> list[tuple[int, int]]:

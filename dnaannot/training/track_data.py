@@ -24,7 +24,7 @@ from dnaannot.formats.label_checks import check_counts
 from dnaannot.formats.label_names import label_name
 from dnaannot.formats.source import file_hash
 from dnaannot.nn.tracks import TrackLabel
-from dnaannot.training.splits import check_sequences, last_tenth, split, unlike
+from dnaannot.training.splits import check_held_out, check_sequences, last_tenth, split, unlike
 from dnaannot.training.track_labels import (
     LabelRules,
     LabelSource,
@@ -105,8 +105,8 @@ def read_track_data(
         seed: of the choice of negatives.
 
     Raises:
-        DataError: labels and genome do not belong together, a region is on no sequence, or a
-            label has no positive, or no value, to learn from.
+        DataError: labels and genome do not belong together, a region is on no sequence, nothing
+            is held out, or a label has no positive, or no value, to learn from.
     """
     sources = [open_source(path, rules) for path in assembly.labels]
     data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
@@ -120,6 +120,7 @@ def read_track_data(
     if held_out is not None:
         others = _sequences(held_out, _like(sources, held_out, rules), rules.window, data)
         data.validation += [TrackRegion(each, 0, len(each.codes)) for each in others]
+    check_held_out(data.validation)
     if negatives:
         _match_negatives(data, rules.window, negatives, seed)
     _count(data)

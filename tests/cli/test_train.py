@@ -79,7 +79,6 @@ def test_a_model_is_trained_and_predicts(train, run, folder):
     assert len(found & real) > 15
 
 
-
 def test_the_least_intron_is_that_of_the_model_it_starts_from(train, folder, tiny_model):
     model = GeneModel(tiny_model.encoder.config, 31)
     model.load_state_dict(tiny_model.state_dict())

@@ -134,6 +134,15 @@ def test_loci_that_cannot_be_read_are_unknown_and_counted(pair, yeast):
     assert report.rejected == {"outside the sequence": 1}
 
 
+def test_the_default_keeps_off_what_is_excluded(yeast):
+    data = read_gene_data([yeast], GRAMMAR, [], [Interval("chrII", 90_000, 2**62)])
+    assert spans(data.validation[0]) == [("chrII", 81_000, 90_000)]
+    assert spans(data.train) == [("chrII", 0, 71_000)]
+    covered = [Interval("chrII", 80_000, 100_000)]
+    with pytest.raises(DataError, match="nothing is held out"):
+        read_gene_data([yeast], GRAMMAR, [Interval("chrII", 90_000, 95_000)], covered)
+
+
 def test_nothing_left_is_refused(pair):
     def without_starts(text):
         header, bases = text.split("\n", 1)

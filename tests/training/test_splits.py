@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from dnaannot.dna.interval import Interval
+from dnaannot.errors import DataError
 from dnaannot.training.run import _without_folders
-from dnaannot.training.splits import last_tenth, split
+from dnaannot.training.splits import check_held_out, last_tenth, split
 
 
 def test_what_is_excluded_is_in_neither_part():
@@ -11,14 +14,43 @@ def test_what_is_excluded_is_in_neither_part():
     assert parts.held_out == [(40, 50), (60, 80)]
     assert parts.train == [(0, 40), (80, 100)]
     assert split("d", 9, validation, excluded) == ([], [])
+    first = split("c", 100, [Interval("c", 70, 80), Interval("c", 30, 40)], [Interval("c", 5, 10)])
+    assert first.train == [(0, 5), (10, 30), (40, 70), (80, 100)]
+    assert sorted(first.held_out) == [(30, 40), (70, 80)]
 
 
 def test_validation_by_default_keeps_off_sequences_with_excluded_regions():
     lengths = {"long": 1000, "short": 500}
     assert last_tenth(lengths) == Interval("long", 900, 1000)
     assert last_tenth(lengths, [Interval("long", 0, 10)]) == Interval("short", 450, 500)
-    everywhere = [Interval("long", 0, 10), Interval("short", 0, 10)]
-    assert last_tenth(lengths, everywhere) == Interval("long", 900, 1000)
+
+
+@pytest.mark.parametrize(
+    "excluded",
+    [
+        [(0, 10)],
+        [(900, 1000)],
+        [(910, 2000), (400, 420)],
+        [(940, 970), (995, 1000)],
+        [(980, 1000), (950, 990)],
+    ],
+)
+def test_validation_by_default_is_a_tenth_of_what_is_not_excluded(excluded):
+    regions = [Interval("long", *span) for span in excluded]
+    found = last_tenth({"long": 1000, "short": 400}, [*regions, Interval("short", 0, 10)])
+    assert found.sequence == "long"
+    outside = set(range(1000)).difference(*(range(*span) for span in excluded))
+    held_out = split("long", 1000, [found], regions).held_out
+    bases = {base for span in held_out for base in range(*span)}
+    assert len(bases) == len(outside) // 10
+    assert bases == set(sorted(outside)[-len(bases) :])
+
+
+def test_a_sequence_excluded_whole_has_no_validation():
+    whole = [Interval("c", 0, 100)]
+    assert split("c", 100, [last_tenth({"c": 100}, whole)], whole) == ([], [])
+    with pytest.raises(DataError, match="nothing is held out"):
+        check_held_out([])
 
 
 def test_cards_name_no_folders():

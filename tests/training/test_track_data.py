@@ -72,6 +72,12 @@ def test_the_last_tenth_is_held_out_where_nothing_is_said(folder):
     assert [(r.sequence.name, r.start, r.end) for r in data.validation] == [("a", 54_000, LENGTH)]
 
 
+def test_nothing_held_out_is_refused(folder):
+    regions = [Interval("a", 0, 9_000)]
+    with pytest.raises(DataError, match="nothing is held out"):
+        read(folder, "dnase__x.bed", validation=regions, excluded=regions)
+
+
 def test_another_assembly_is_validated_on_whole(folder, tmp_path, codes):
     other = tmp_path / "other"
     other.mkdir()

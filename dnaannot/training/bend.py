@@ -28,7 +28,7 @@ from dnaannot.predict.scorer import Compute
 from dnaannot.training.bend_data import Sample, read_bend_data, some_of
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, OnStep, Run
-from dnaannot.training.start import check_start, start_encoder, start_facts
+from dnaannot.training.start import check_start, start_encoder, start_facts, start_files
 from dnaannot.training.trainer import MicroLoss, Schedule
 
 PAPER_EPOCHS = 10
@@ -204,6 +204,14 @@ class BendRun(Run[NineLabelModel]):
     batch: int = 8
     label_fraction: float = 1.0
 
+    @property
+    def inputs(self) -> list[str | Path]:
+        return [*self._files, *start_files(self.encoder)]
+
+    @property
+    def _files(self) -> list[str | Path]:
+        return [self.table, *self.genomes, self.labels or labels_beside(self.table)]
+
     def check(self) -> None:
         check_start(self.encoder, None, self.freeze)
         super().check()
@@ -243,10 +251,7 @@ class BendRun(Run[NineLabelModel]):
         objective = BendObjective(self.batch, part_bases, compute.bf16, self.seed)
         losses = BendLosses(train, objective)
         model = self._model(train)
-        hashes = {
-            Path(path).name: file_hash(Path(path))
-            for path in (self.table, *self.genomes, self.labels or labels_beside(self.table))
-        }
+        hashes = {Path(path).name: file_hash(Path(path)) for path in self._files}
         return Job(
             model,
             lambda _: losses,

@@ -19,7 +19,13 @@ from dnaannot.predict.scorer import Compute
 from dnaannot.training.gene_data import GeneData, Pair, read_gene_data
 from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
 from dnaannot.training.run import Job, Run
-from dnaannot.training.start import check_preset, check_start, start_encoder, start_facts
+from dnaannot.training.start import (
+    check_preset,
+    check_start,
+    start_encoder,
+    start_facts,
+    start_files,
+)
 
 LEAST_INTRON = 20
 """Least intron length of a model that starts from no other."""
@@ -54,6 +60,10 @@ class GeneRun(Run[GeneModel]):
     label_share: float = 0.0
     strand_share: float = 0.0
     min_intron: int | None = None
+
+    @property
+    def inputs(self) -> list[str | Path]:
+        return [*self.files, *start_files(self.encoder, self.init)]
 
     def check(self) -> None:
         check_start(self.encoder, self.init, self.freeze)

@@ -100,6 +100,11 @@ class Run(ABC, Generic[Model]):
         """
 
     @property
+    @abstractmethod
+    def inputs(self) -> Sequence[str | Path]:
+        """Files to read."""
+
+    @property
     def state_path(self) -> Path:
         """Where the run's state is kept until it is complete."""
         return Path(f"{self.output}.state")
@@ -168,6 +173,13 @@ class Run(ABC, Generic[Model]):
         """
         if self.output == "-":
             raise DataError("a model cannot go to standard output.", remedy="Name a file.")
+        for path in self.inputs:
+            if Path(path).resolve() == Path(self.output).resolve():
+                raise DataError(
+                    "is an input, it would be overwritten.",
+                    path=path,
+                    remedy="Name another --output.",
+                )
         check_writable(self.output)
         if self.report_folder.is_file():
             raise OutputError(

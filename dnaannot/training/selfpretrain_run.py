@@ -27,6 +27,7 @@ from dnaannot.training.selfpretrain import (
     MaskedValidation,
     verdict,
 )
+from dnaannot.training.start import start_files
 from dnaannot.training.trainer import Schedule, Trainer
 from dnaannot.training.unlabelled_data import UnlabelledData, read_unlabelled
 
@@ -59,6 +60,10 @@ class SelfPretrainRun(Run[MaskedModel]):
     batch: int = 4
     validation_share: float = 0.1
     force: bool = False
+
+    @property
+    def inputs(self) -> list[str | Path]:
+        return [*self.files, *([self.regions] if self.regions else []), *start_files(self.init)]
 
     def check(self) -> None:
         if sum(given is not None for given in (self.epochs, self.steps, self.time_budget)) > 1:

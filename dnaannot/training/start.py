@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dnaannot.catalog import find
 from dnaannot.errors import DataError
 from dnaannot.formats.source import file_hash
 from dnaannot.nn.checkpoint import check_encoder, load_encoder
 from dnaannot.nn.encoder import PRESETS, Encoder
 from dnaannot.nn.model import TaskModel
+
+
+def start_files(*names: str | None) -> list[Path]:
+    """The files of the models that a run starts from, by their names or paths.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    return [find(name).path for name in names if name]
 
 
 def check_start(encoder: str | None, init: str | None, freeze: bool) -> None:

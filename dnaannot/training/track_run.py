@@ -18,7 +18,13 @@ from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, Run
-from dnaannot.training.start import check_preset, check_start, start_encoder, start_facts
+from dnaannot.training.start import (
+    check_preset,
+    check_start,
+    start_encoder,
+    start_facts,
+    start_files,
+)
 from dnaannot.training.track_data import Assembly, TrackData, read_track_data
 from dnaannot.training.track_labels import LabelRules
 from dnaannot.training.tracks import (
@@ -56,6 +62,16 @@ class TrackRun(Run[TrackModel]):
     margin: int = 1_024
     batch: int = 4
     positive_share: float = 0.5
+
+    @property
+    def inputs(self) -> list[str | Path]:
+        held_out = self._held_out()
+        return [
+            *self.genomes,
+            *self.labels,
+            *((*held_out.genomes, *held_out.labels) if held_out else ()),
+            *start_files(self.encoder, self.init),
+        ]
 
     def job(self, compute: Compute) -> Job[TrackModel]:
         data = read_track_data(
@@ -118,7 +134,6 @@ class TrackRun(Run[TrackModel]):
         Raises:
             DataError: settings do not fit together.
         """
-        super().check()
         check_start(self.encoder, self.init, self.freeze)
         if bool(self.validation_genomes) != bool(self.validation_labels):
             raise DataError(
@@ -129,6 +144,7 @@ class TrackRun(Run[TrackModel]):
                 "nothing of a stretch is left between its margins.",
                 remedy="Give a longer --stretch-bases or a shorter --margin.",
             )
+        super().check()
 
     def _rules(self) -> LabelRules:
         tasks = []

@@ -234,6 +234,7 @@ def test_what_cannot_work_is_refused_beforehand(
         (("--steps", "1", "--init", "nonsense"), ["no model named 'nonsense'"], 1),
         (("--steps", "1", "--regions", "no.bed"), ["no.bed"], 1),
         (("--steps", "1", "-o", "-"), ["standard output"], 1),
+        (("--steps", "1", "-o", "loci.fa"), ["loci.fa: is an input"], 1),
     ],
 )
 def test_options_that_make_no_sense(pretrain, folder, options, words, status):

@@ -207,11 +207,21 @@ def test_several_pairs(train, folder, test_data):
         (("--steps", "1", "--resume"), ["m.safetensors.state", "without --resume"], 1),
         (("--steps", "1", "-o", "no/folder/m.safetensors"), ["no/folder", "folder first"], 1),
         (("--steps", "1", "-o", "-"), ["standard output"], 1),
+        (("--steps", "1", "-o", "genome.fa"), ["genome.fa: is an input"], 1),
+        (("--steps", "1", "-o", "./genes.gff3"), ["genes.gff3: is an input"], 1),
     ],
 )
 def test_options_that_make_no_sense(train, folder, options, words, status):
     refused(train("-o", "m.safetensors", *SMALL, *options), *words, status=status)
     assert left(folder) == ["genes.gff3", "genome.fa"]
+
+
+@pytest.mark.parametrize("start", ["--init", "--encoder"])
+def test_the_model_it_starts_from_is_not_overwritten(train, folder, tiny_model_file, start):
+    given = (*SMALL, "--steps", "1", start, tiny_model_file, "-o")
+    refused(train(*given, tiny_model_file), "is an input, it would be overwritten")
+    (folder / "link.safetensors").symlink_to(tiny_model_file)
+    refused(train(*given, "link.safetensors"), "is an input, it would be overwritten")
 
 
 def test_files_go_in_pairs(train):

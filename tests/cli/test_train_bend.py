@@ -67,6 +67,14 @@ def test_bend_trains_and_tells_the_score_on_its_test_split(train, folder):
     assert (facts["task"], facts["crf"]) == ("bend", True)
 
 
+def test_its_files_are_not_overwritten(train, folder):
+    for name in ("hg38.fa", "gene_finding.bed", "gene_finding.hdf5"):
+        before = (folder / name).read_bytes()
+        done = train("--genome", "hg38.fa", "-o", name)
+        assert (done.status, f"{name}: is an input" in done.stderr) == (1, True), done.stderr
+        assert (folder / name).read_bytes() == before
+
+
 def test_another_assembly_is_told(train):
     done = train("--genome", "hg19.fa")
     assert done.status == 1

@@ -174,6 +174,8 @@ def test_validation_on_another_assembly(train, folder):
         ((*STEPS, "--coverage", "150%"), "share", 2),
         ((*STEPS, "--validation", "chrQ"), "'chrQ'", 1),
         ((*STEPS, "--encoder", "nowhere"), "nowhere", 1),
+        ((*STEPS, "-o", "genome.fa"), "genome.fa: is an input", 1),
+        ((*STEPS, "-o", "dnase__x.bed"), "dnase__x.bed: is an input", 1),
     ],
 )
 def test_wrong_settings_are_refused_and_leave_nothing(train, folder, arguments, words, status):
@@ -181,6 +183,16 @@ def test_wrong_settings_are_refused_and_leave_nothing(train, folder, arguments, 
     assert done.status == status
     assert words in done.stderr
     assert sorted(os.listdir(folder)) == ["dnase__x.bed", "genome.fa"]
+
+
+def test_no_file_of_another_assembly_is_overwritten(train, folder):
+    (folder / "other").mkdir()
+    os.rename("dnase__x.bed", "other/dnase__x.bed")
+    (folder / "other.fa").write_text(">c\nACGT\n")
+    given = ("--validation-genome", "other.fa", "--validation-labels", "other", *STEPS)
+    for output in ("other.fa", "other/dnase__x.bed"):
+        done = train(*given, "-o", output, labels=("x.bed",))
+        assert (done.status, "is an input" in done.stderr) == (1, True), done.stderr
 
 
 def test_compare_scratch_tells_what_the_encoder_is_worth(train, folder):

@@ -147,14 +147,12 @@ class Run:
         front = self._front
         return Stand(np.zeros(front.score.shape[1]), np.full(front.jumping.shape, -np.inf), 0.0)
 
-    def go_on_from(self, stand: Stand, position: int, word: int | None) -> None:
-        """Put paths where others stood at `position`, after the word `word` if that is known."""
+    def go_on_from(self, stand: Stand, position: int) -> None:
+        """Put paths where others stood at `position`."""
         front = self._front
         front.score[0], front.jumping[:] = stand.score, stand.jumping
         front.landing[:] = (stand.jumping > -np.inf).any(axis=1)
-        self._before = 0
-        if word is not None:
-            _, self._before = self._planner.kinds(np.array([word], np.uint32), position - 1, 0)
+        self._before = 0  # more states than can be reached, which changes nothing
         self.position, self.filled = position, 0
         self._mark_origins()
 
@@ -201,7 +199,6 @@ def side_by_side(
     pieces = _rechunked(chunks, _BLOCKS * first.size)
     position = 0
     stand: Stand | None = None
-    word: int | None = None
     while lot := list(islice(pieces, at_once)):
         stretches = []
         for chunk in lot:
@@ -212,15 +209,15 @@ def side_by_side(
             pool.submit(stretch.guess, *tail)
             for stretch, tail in zip(stretches[1:], tails, strict=False)
         ]
-        stretches[0].do(stand, word)
+        stretches[0].do(stand)
         for guess in guesses:
             guess.result()
         while again := _unfounded(stretches):
-            for redone in [pool.submit(stretch.do, *start) for stretch, start in again]:
+            for redone in [pool.submit(stretch.do, start) for stretch, start in again]:
                 redone.result()
         for stretch in stretches:
             yield from stretch.done
-        stand, word = stretches[-1].end, stretches[-1].last_word
+        stand = stretches[-1].end
 
 
 class _Stretch:
@@ -247,27 +244,22 @@ class _Stretch:
         """How the paths stand after it."""
         return self.done[-1][1]
 
-    @property
-    def last_word(self) -> int:
-        """Of its last base."""
-        return int(self._chunk[0][-1])
-
     def guess(self, words: np.ndarray, emissions: np.ndarray) -> None:
         """Do it from all states alike before these bases, which lie before it."""
         run = self._run
-        run.go_on_from(run.anywhere(), self._position - len(words), None)
+        run.go_on_from(run.anywhere(), self._position - len(words))
         for _ in one_by_one(run, [(words, emissions)], self._begin):
             pass
-        self.do(run.stand(), int(words[-1]))
+        self.do(run.stand())
 
-    def do(self, start: Stand | None, word: int | None) -> None:
-        """Do it from where paths stand after `word`, or from the sequence's first base.
+    def do(self, start: Stand | None) -> None:
+        """Do it from where paths stand, or from the sequence's first base.
 
         Where the paths stand as they did the last time, the rest is left as it is.
         """
         run, (words, emissions) = self._run, self._chunk
         if start is not None:
-            run.go_on_from(start, self._position, word)
+            run.go_on_from(start, self._position)
         self.start = start
         for number, at in enumerate(range(0, len(words), run.size)):
             rows = slice(at, at + run.size)
@@ -278,10 +270,10 @@ class _Stretch:
                 return
 
 
-def _unfounded(stretches: list[_Stretch]) -> list[tuple[_Stretch, tuple[Stand, int]]]:
-    """Stretches that began otherwise than the one before ended, with that end and its word."""
+def _unfounded(stretches: list[_Stretch]) -> list[tuple[_Stretch, Stand]]:
+    """Stretches that began otherwise than the one before ended, with that end."""
     return [
-        (stretch, (before.end, before.last_word))
+        (stretch, before.end)
         for before, stretch in pairwise(stretches)
         if stretch.start is None or not stretch.start.is_as(before.end)
     ]

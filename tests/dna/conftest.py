@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -112,3 +112,18 @@ def random_codes() -> Callable[..., np.ndarray]:
         return codes
 
     return make
+
+
+@pytest.fixture(scope="session")
+def states_and_score() -> Callable[..., tuple[np.ndarray, float]]:
+    """Runs `Viterbi.decode` to its end: the states (L,), and the score that it returns."""
+
+    def run(decoding: Generator[np.ndarray, None, float]) -> tuple[np.ndarray, float]:
+        parts = []
+        while True:
+            try:
+                parts.append(next(decoding))
+            except StopIteration as stop:
+                return np.concatenate(parts), stop.value
+
+    return run

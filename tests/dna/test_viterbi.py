@@ -240,18 +240,9 @@ def cut(words, emissions, borders):
     return [(words[a:b], emissions[a:b]) for a, b in itertools.pairwise(borders)]
 
 
-def states_and_score(decoding):
-    parts = []
-    while True:
-        try:
-            parts.append(next(decoding))
-        except StopIteration as stop:
-            return np.concatenate(parts), stop.value
-
-
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, borders=st.lists(st.integers(0, 700), max_size=20))
-def test_chunks_do_not_matter(random_codes, seed, borders):
+def test_chunks_do_not_matter(states_and_score, random_codes, seed, borders):
     grammar = gene_grammar(20)
     words = position_words(random_codes(seed, 700, gap=25, unknown=0.02))
     weights, emissions = ungrouped(grammar, 700, seed)
@@ -262,7 +253,7 @@ def test_chunks_do_not_matter(random_codes, seed, borders):
     assert again == score
 
 
-def test_chunks_of_one_base():
+def test_chunks_of_one_base(states_and_score):
     grammar = gene_grammar(20)
     words = position_words(np.random.default_rng(3).integers(0, 5, 500).astype(np.uint8))
     weights, emissions = ungrouped(grammar, 500, seed=3)
@@ -284,7 +275,7 @@ def test_blocks_do_not_matter(random_codes, block):
     assert score == pytest.approx(expected_score, rel=1e-9)
 
 
-def test_ten_megabases_stream_bit_for_bit():
+def test_ten_megabases_stream_bit_for_bit(states_and_score):
     grammar, length = gene_grammar(20), 10_000_000
     rng = np.random.default_rng(10)
     words = np.tile(position_words(rng.integers(0, 5, length // 10).astype(np.uint8)), 10)

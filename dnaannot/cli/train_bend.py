@@ -40,7 +40,9 @@ _OPTIONS = (
         "beside it, in place of genomes and annotations.",
     ),
     click.option("--genome", multiple=True, metavar="FILE", help="With --bend: FASTA of GRCh38."),
-    click.option("--epochs", type=FROM_ONE, help="With --bend, without --steps.  [default: 10]"),
+    click.option(
+        "--epochs", type=FROM_ONE, help="With --bend: passes over the samples.  [default: 10]"
+    ),
     click.option(
         "--no-crf", is_flag=True, help="With --bend: each base on its own, without the CRF."
     ),

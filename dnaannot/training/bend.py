@@ -190,8 +190,11 @@ def part_bases_of(device: str) -> int:
 class BendRun(Run[NineLabelModel]):
     """Settings of one run on BEND's gene finding; see `dnaannot train genes --help`.
 
-    Without `steps` and `time_budget` it takes the paper's ten epochs.
+    Attributes:
+        epochs: passes over the samples, the paper's ten where nothing says how long to train.
     """
+
+    LENGTHS = ("epochs", *Run.LENGTHS)
 
     table: str
     genomes: Sequence[str]
@@ -200,7 +203,7 @@ class BendRun(Run[NineLabelModel]):
     freeze: bool = False
     preset: str | None = None
     crf: bool = True
-    epochs: int = PAPER_EPOCHS
+    epochs: int | None = None
     batch: int = 8
     label_fraction: float = 1.0
 
@@ -221,11 +224,11 @@ class BendRun(Run[NineLabelModel]):
         return True
 
     def plan(self, job: Job[NineLabelModel], compute: Compute) -> Schedule:
-        if super().has_length:
+        if super().has_length and not self.epochs:
             return super().plan(job, compute)
         losses = job.losses(0)
         assert isinstance(losses, BendLosses)
-        return self.schedule(self.epochs * losses.steps_per_epoch)
+        return self.schedule((self.epochs or PAPER_EPOCHS) * losses.steps_per_epoch)
 
     def train(self, on_step: OnStep = lambda *_: None) -> dict[str, float]:
         """As `Run.train`; `test_mcc` among the metrics is that of the best weights on the test."""

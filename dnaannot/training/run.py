@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -72,6 +72,9 @@ class Run(ABC, Generic[Model]):
         threads: CPU workers; their number changes no weight.
         from_scratch: begin with random weights in the encoder that the run names, of its shape.
     """
+
+    LENGTHS: ClassVar[tuple[str, ...]] = ("time_budget", "steps")
+    """Settings of which one says how long to train."""
 
     output: str
     note: Callable[[str], None]
@@ -187,6 +190,11 @@ class Run(ABC, Generic[Model]):
                 path=self.report_folder,
                 remedy="Move it away, or name another --output.",
             )
+        given = [f"--{n.replace('_', '-')}" for n in self.LENGTHS if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise DataError(
+                f"{' and '.join(given)} each say how long to train.", remedy="Give one of them."
+            )
         if not self.has_length:
             raise DataError("say how long to train.", remedy="Give --time-budget or --steps.")
         if self.resume and not self.state_path.exists():
@@ -197,11 +205,11 @@ class Run(ABC, Generic[Model]):
             )
 
     def plan(self, job: Job[Model], compute: Compute) -> Schedule:
-        """The schedule: of so many steps, as the resumed run's, or as fits the time budget."""
+        """The schedule: of so many steps, as many as the resumed run's, or as the time allows."""
         if self.steps:
             return self.schedule(self.steps)
         if self.resume:
-            return Schedule(**Trainer.schedule_of(self.state_path))
+            return self.schedule(Trainer.steps_of(self.state_path))
         assert self.time_budget is not None
         trial = self._trainer(job, compute, self.schedule(TRIAL_STEPS), lambda *_: None)
         steps = trial.steps_within(self.time_budget, TRIAL_STEPS)

@@ -191,7 +191,8 @@ def _arm(run: Run[Model], name: str, seed: int, cost: Cost, folder: Path) -> Run
     own = name == "encoder" and seed == run.seed
     output = run.output if own else str(folder / f"{name}.{seed}.safetensors")
     arm = _scratch(run) if name == "scratch" else run
-    arm = replace(arm, seed=seed, steps=cost.steps, time_budget=None, output=output)
+    length: dict[str, Any] = {**dict.fromkeys(run.LENGTHS), "steps": cost.steps}
+    arm = replace(arm, seed=seed, output=output, **length)
     return replace(arm, resume=run.resume and arm.state_path.exists())
 
 

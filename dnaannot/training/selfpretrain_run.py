@@ -51,6 +51,8 @@ class SelfPretrainRun(Run[MaskedModel]):
         force: go on where the estimate says that it cannot work.
     """
 
+    LENGTHS = ("epochs", *Run.LENGTHS)
+
     files: Sequence[str]
     regions: str | None = None
     init: str | None = None
@@ -64,14 +66,6 @@ class SelfPretrainRun(Run[MaskedModel]):
     @property
     def inputs(self) -> list[str | Path]:
         return [*self.files, *([self.regions] if self.regions else []), *start_files(self.init)]
-
-    def check(self) -> None:
-        if sum(given is not None for given in (self.epochs, self.steps, self.time_budget)) > 1:
-            raise DataError(
-                "--epochs, --steps and --time-budget all say how long to train.",
-                remedy="Give one of them.",
-            )
-        super().check()
 
     @property
     def has_length(self) -> bool:
@@ -131,7 +125,7 @@ class SelfPretrainRun(Run[MaskedModel]):
             DataError: if it cannot work on this machine, unless `force` is set.
         """
         if self.resume and not (self.steps or self.epochs):
-            return Schedule(**Trainer.schedule_of(self.state_path))
+            return self.schedule(Trainer.steps_of(self.state_path))
         losses = job.losses(1)
         assert isinstance(losses, MaskedLosses)
         sampler, objective = losses.sampler, losses.objective

@@ -226,13 +226,13 @@ class Trainer(Generic[Module]):
             self.progress.stale += 1
 
     @staticmethod
-    def schedule_of(path: Path) -> dict[str, Any]:
-        """The schedule of the run whose state is at `path`.
+    def steps_of(path: Path) -> int:
+        """The steps in all of the run whose state is at `path`.
 
         Raises:
             ModelError: if that is no state.
         """
-        return _read_state(path)[0]["fingerprint"]["schedule"]
+        return _read_state(path)[0]["fingerprint"]["schedule"]["steps"]
 
     def save_state(self, path: Path) -> None:
         """Write the resume state, whole or not at all; the first process does.

@@ -227,7 +227,7 @@ def test_what_cannot_work_is_refused_beforehand(
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
-        (("--steps", "1", "--epochs", "1"), ["all say how long"], 1),
+        (("--steps", "1", "--epochs", "1"), ["--epochs and --steps each say how long"], 1),
         (("--epochs", "0"), ["--epochs"], 2),
         (("--validation-share", "0.9"), ["--validation-share"], 2),
         (("--steps", "1", "--resume"), ["e.safetensors.state", "without --resume"], 1),

@@ -162,6 +162,26 @@ def test_time_budget(train, folder, monkeypatch):
     assert settings["settings"]["time_budget"] == 4
 
 
+def test_a_resumed_time_budget_keeps_its_settings(train, folder, monkeypatch):
+    monkeypatch.setattr(Trainer, "steps_within", lambda self, seconds, trial: 4)
+    given = (*SMALL, "--time-budget", "4s", "--validate-every", "2", "-o", "m.safetensors")
+    step = Trainer._step
+
+    def killed(self, number, pool):
+        if number == 3:
+            raise KeyboardInterrupt
+        return step(self, number, pool)
+
+    monkeypatch.setattr(Trainer, "_step", killed)
+    assert train(*given).status == 130
+    monkeypatch.setattr(Trainer, "_step", step)
+    for other in (("--learning-rate", "0.1"), ("--warmup", "0"), ("--patience", "3")):
+        refused(train(*given, "--resume", *other), "m.safetensors.state", "other settings")
+    assert train(*given, "--resume").status == 0
+    report = json.loads((folder / "m.safetensors.report" / "report.json").read_text())
+    assert report["validation"][-1]["step"] == 4
+
+
 def test_a_region_without_genes_can_be_validated_on(train, folder):
     done = train(*NINE_STEPS, "-o", "m.safetensors", "--validation", "chrII:2686-2900")
     assert done.status == 0
@@ -207,6 +227,7 @@ def test_several_pairs(train, folder, test_data):
         (("--steps", "1", "--resume"), ["m.safetensors.state", "without --resume"], 1),
         (("--steps", "1", "-o", "no/folder/m.safetensors"), ["no/folder", "folder first"], 1),
         (("--steps", "1", "-o", "-"), ["standard output"], 1),
+        (("--steps", "1", "--time-budget", "1m"), ["--time-budget and --steps each say"], 1),
         (("--steps", "1", "-o", "genome.fa"), ["genome.fa: is an input"], 1),
         (("--steps", "1", "-o", "./genes.gff3"), ["genes.gff3: is an input"], 1),
     ],

@@ -67,6 +67,12 @@ def test_bend_trains_and_tells_the_score_on_its_test_split(train, folder):
     assert (facts["task"], facts["crf"]) == ("bend", True)
 
 
+def test_two_lengths_are_refused(train):
+    done = train("--genome", "hg38.fa", "--epochs", "2", "--steps", "3")
+    assert done.status == 1
+    assert "--epochs and --steps each say how long" in done.stderr
+
+
 def test_its_files_are_not_overwritten(train, folder):
     for name in ("hg38.fa", "gene_finding.bed", "gene_finding.hdf5"):
         before = (folder / name).read_bytes()
@@ -107,7 +113,7 @@ def test_compare_scratch_tells_the_difference_over_seeds(train, run, folder):
     torch.manual_seed(2)
     encoder = folder / "encoder.safetensors"
     encoder.write_bytes(model_bytes(MaskedModel(PRESETS["tiny"]), {}))
-    given = ["--genome", "hg38.fa", "--steps", "1", "--batch", "1", "--compare-scratch"]
+    given = ["--genome", "hg38.fa", "--epochs", "1", "--batch", "1", "--compare-scratch"]
     done = train(*given, "--encoder", encoder, "--seeds", "2")
     assert done.status == 0, done.stderr
     assert re.search(

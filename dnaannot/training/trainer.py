@@ -166,18 +166,20 @@ class Trainer(Generic[Module]):
 
     def _run(self, pool: ThreadPoolExecutor) -> None:
         saved = time.monotonic()
-        while self.progress.step < self.schedule.steps:
+        while self.progress.step < self.schedule.steps and not self._is_stale:
             loss = self._step(self.progress.step, pool)
             self.progress.step += 1
             self.on_step(self.progress.step, self.schedule.steps, loss)
             due = self.progress.step % self.schedule.validate_every == 0
             if due or self.progress.step == self.schedule.steps:
                 self._validated()
-                if 0 < self.schedule.patience <= self.progress.stale:
-                    break
             if self.state_path and (due or time.monotonic() - saved > self.schedule.save_seconds):
                 self.save_state(self.state_path)
                 saved = time.monotonic()
+
+    @property
+    def _is_stale(self) -> bool:
+        return 0 < self.schedule.patience <= self.progress.stale
 
     def _step(self, step: int, pool: ThreadPoolExecutor) -> float:
         self.module.train()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,7 +102,7 @@ def test_a_resumed_run_is_an_undisturbed_one(tmp_path, interrupted_after):
         if step == interrupted_after:
             raise Interrupted
 
-    schedule = Schedule(**{**vars(SCHEDULE), "save_seconds": 0.0})
+    schedule = replace(SCHEDULE, save_seconds=0.0)
     saved = []
     first = trainer(schedule=schedule, saved=saved, state_path=path, on_step=stop)
     with pytest.raises(Interrupted):
@@ -125,6 +126,40 @@ def test_it_stops_early_without_gain():
     running = trainer(schedule=schedule, validate=lambda _: {"score": next(scores)})
     progress = running.run()
     assert (progress.step, progress.best, progress.stale) == (8, 3.0, 2)
+
+
+def test_a_run_that_stopped_early_is_over_when_resumed(tmp_path):
+    schedule, path = replace(SCHEDULE, validate_every=2, patience=1), tmp_path / "state"
+    scores = iter([1.0, 0.5])
+    trainer(schedule=schedule, validate=lambda _: {"score": next(scores)}, state_path=path).run()
+    resumed = trainer(network(7), schedule, state_path=path)
+    resumed.load_state(path)
+    before = weights(resumed.module).clone()
+    assert resumed.run().step == 4
+    assert torch.equal(weights(resumed.module), before)
+
+
+def test_a_resumed_run_knows_its_best(tmp_path):
+    """Weights that are worse than those saved before the interruption are not saved."""
+    path, saved = tmp_path / "state", []
+
+    def stop(step, steps, loss):
+        if step == 9:
+            raise Interrupted
+
+    def falling(scores):
+        return lambda _: {"score": next(scores)}
+
+    first = trainer(saved=saved, state_path=path, on_step=stop, validate=falling(iter([3.0, 2.0])))
+    with pytest.raises(Interrupted):
+        first.run()
+    second = trainer(network(7), saved=saved, state_path=path, validate=falling(iter([2.5])))
+    second.load_state(path)
+    # saved at the validation before, as the least time between two saves had not gone by
+    assert (second.progress.step, second.progress.best, second.progress.stale) == (8, 3.0, 1)
+    progress = second.run()
+    assert (progress.best, progress.stale) == (3.0, 2)
+    assert [metrics["score"] for metrics in saved] == [3.0]
 
 
 def test_states_of_other_runs_are_refused(tmp_path):

@@ -127,7 +127,7 @@ class _Pace:
     "--matched-negatives",
     type=FROM_ZERO,
     default=0,
-    help="Use only so many negatives a positive, matched for GC.  [default: all]",
+    help="Train on only so many negatives a positive, matched for GC.  [default: all]",
 )
 @click.option(
     "--stretch-bases",

@@ -101,7 +101,8 @@ def read_track_data(
         validation, excluded: regions of the assembly.
         held_out: another assembly to validate on, whole, with label files of the same names;
             a label that it does not have is not validated there.
-        negatives: keep so many negatives a positive, matched for GC in each region; 0 for all.
+        negatives: train on so many negatives a positive, matched for GC in each region; 0 for
+            all. Validation keeps all.
         seed: of the choice of negatives.
 
     Raises:
@@ -122,7 +123,7 @@ def read_track_data(
         data.validation += [TrackRegion(each, 0, len(each.codes)) for each in others]
     check_held_out(data.validation)
     if negatives:
-        _match_negatives(data, rules.window, negatives, seed)
+        data.train = _match_negatives(data.train, rules.window, negatives, seed)
     _count(data)
     counts = {label: data.counts[label.name] for label in data.labels}
     positives = {x.name: n["positives"] for x, n in counts.items() if x.kind == "binary"}
@@ -240,23 +241,25 @@ def _split(
             data.train.append(TrackRegion(sequence, low, high))
 
 
-def _match_negatives(data: TrackData, window: int, per_positive: int, seed: int) -> None:
-    """Leave only GC-matched negatives, region by region."""
+def _match_negatives(
+    regions: Sequence[TrackRegion], window: int, per_positive: int, seed: int
+) -> list[TrackRegion]:
+    """The regions with GC-matched negatives alone, region by region."""
     random = np.random.default_rng(seed)
-    for regions in (data.train, data.validation):
-        for number, region in enumerate(regions):
-            sequence, rows = region.sequence, region.rows
-            if sequence.targets.dtype != np.uint8:
-                raise DataError(
-                    "only labels of 0 and 1 can have matched negatives.",
-                    remedy="Leave out --matched-negatives, or --soft and signals.",
-                )
-            gc = gc_shares(sequence.codes, sequence.centres[rows], window)
-            columns = [gc_matched(c, gc, per_positive, random) for c in sequence.targets[rows].T]
-            matched = replace(
-                sequence, centres=sequence.centres[rows], targets=np.stack(columns, axis=1)
+    matched = []
+    for region in regions:
+        sequence, rows = region.sequence, region.rows
+        if sequence.targets.dtype != np.uint8:
+            raise DataError(
+                "only labels of 0 and 1 can have matched negatives.",
+                remedy="Leave out --matched-negatives, or --soft and signals.",
             )
-            regions[number] = replace(region, sequence=matched)
+        centres = sequence.centres[rows]
+        gc = gc_shares(sequence.codes, centres, window)
+        columns = [gc_matched(c, gc, per_positive, random) for c in sequence.targets[rows].T]
+        of_region = replace(sequence, centres=centres, targets=np.stack(columns, axis=1))
+        matched.append(replace(region, sequence=of_region))
+    return matched
 
 
 def _count(data: TrackData) -> None:

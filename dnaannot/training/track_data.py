@@ -107,7 +107,8 @@ def read_track_data(
 
     Raises:
         DataError: labels and genome do not belong together, a region is on no sequence, nothing
-            is held out, or a label has no positive, or no value, to learn from.
+            is held out, a genome of `held_out` is trained on, or a label has no positive, or no
+            value, to learn from.
     """
     sources = [open_source(path, rules) for path in assembly.labels]
     data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
@@ -119,6 +120,7 @@ def read_track_data(
     for sequence in sequences:
         _split(data, sequence, validation, excluded)
     if held_out is not None:
+        _refuse_trained_on(held_out.genomes, data)
         others = _sequences(held_out, _like(sources, held_out, rules), rules.window, data)
         data.validation += [TrackRegion(each, 0, len(each.codes)) for each in others]
     check_held_out(data.validation)
@@ -131,6 +133,17 @@ def read_track_data(
     values = {x.name: n["known"] for x, n in counts.items() if x.kind == "quantity"}
     check_counts(values, "value in the training regions")
     return data
+
+
+def _refuse_trained_on(genomes: Sequence[Path], data: TrackData) -> None:
+    """Refuse to validate on a genome that is trained on."""
+    for path in genomes:
+        if file_hash(path) in data.hashes.values():
+            raise DataError(
+                "is a genome to train on.",
+                path=path,
+                remedy="Validate on another one, or on regions of it with --validation.",
+            )
 
 
 def _labels(sources: Sequence[LabelSource]) -> tuple[TrackLabel, ...]:

@@ -156,11 +156,16 @@ def test_a_model_goes_on_only_with_its_own_labels(train, folder):
 
 def test_validation_on_another_assembly(train, folder):
     (folder / "labels").mkdir()
-    os.link("dnase__x.bed", "labels/dnase__x.bed")
-    arguments = ("--validation-genome", "genome.fa", "--validation-labels", "labels")
+    name, letters = (folder / "genome.fa").read_text().split("\n", 1)
+    part = "".join(letters.split())[:40_000]
+    (folder / "other.fa").write_text(f"{name}\n{part}\n")
+    lines = (folder / "dnase__x.bed").read_text().splitlines(keepends=True)
+    inside = [line for line in lines if int(line.split("\t")[2]) <= 40_000]
+    (folder / "labels" / "dnase__x.bed").write_text("".join(inside))
+    arguments = ("--validation-genome", "other.fa", "--validation-labels", "labels")
     done = train(*SMALL, *STEPS, *arguments)
     assert done.status == 0, done.stderr
-    assert read_facts("m.safetensors")["card"]["validation"] == ["genome.fa"]
+    assert read_facts("m.safetensors")["card"]["validation"] == ["other.fa"]
 
 
 @pytest.mark.parametrize(

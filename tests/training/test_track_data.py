@@ -95,13 +95,22 @@ def test_another_assembly_is_validated_on_whole(folder, tmp_path, codes):
 def test_targets_of_both_assemblies_are_of_one_type(folder, tmp_path):
     write_bigwig(folder / "s.bw", {"a": LENGTH}, [Block("a", 0, np.ones(LENGTH, np.float32))])
     labels = ("dnase__x.bed", "s.bw")
-    held_out = Assembly([folder / "genome.fa"], [folder / "dnase__x.bed"])
+    letters = (folder / "genome.fa").read_text()
+    (folder / "other.fa").write_text(letters.lower())
+    held_out = Assembly([folder / "other.fa"], [folder / "dnase__x.bed"])
     data = read(folder, *labels, validation=[Interval("a", 0, 9_000)], held_out=held_out)
     regions = [*data.train, *data.validation]
     assert {region.sequence.targets.dtype for region in regions} == {np.dtype(np.float32)}
     absent = np.concatenate([region.sequence.targets[:, 1] for region in data.validation[1:]])
     assert len(absent) > 500
     assert np.isnan(absent).all()
+
+
+def test_a_genome_trained_on_is_not_validated_on_whole(folder):
+    (folder / "copy.fa").write_bytes((folder / "genome.fa").read_bytes())
+    held_out = Assembly([folder / "copy.fa"], [folder / "dnase__x.bed"])
+    with pytest.raises(DataError, match=r"copy\.fa: is a genome to train on"):
+        read(folder, "dnase__x.bed", held_out=held_out)
 
 
 def test_a_quantity_that_no_training_region_has_is_refused(folder):

@@ -31,6 +31,8 @@ INTERRUPTED = 130
 TERMINATED = 143
 BROKEN_PIPE = 141
 
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
+
 
 @dataclass
 class Settings:
@@ -136,14 +138,25 @@ def _report(error: BaseException, debug: bool) -> int:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror}", 1)
-    if isinstance(error, MemoryError):
-        return _say("not enough memory. A smaller --window or --batch-size needs less.", 1)
+    if _lacks_memory(error):
+        return _say(
+            "not enough memory. Prediction needs less with a smaller --window or --batch-size, "
+            "training with a smaller --batch, --window-bases or --stretch-bases.",
+            1,
+        )
     return _say(
         f"internal error: {type(error).__name__}: {error}\n"
         "This is a bug in dnaannot, not in your data. Please report it together with the "
         "command line,\nthe output of `dnaannot --version` and the traceback that "
         "DNAANNOT_DEBUG=1 prints.",
         1,
+    )
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of a GPU, which torch tells in words alone."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     )
 
 

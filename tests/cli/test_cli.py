@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,27 @@ def test_system_error_names_the_file(run, failing):
     failing(PermissionError(13, "Permission denied", "out.gff3"))
     done = run("models")
     assert (done.status, done.stderr) == (1, "dnaannot: out.gff3: Permission denied\n")
+
+
+@pytest.mark.parametrize("device", ["host", "cuda", "cublas", "cpu"])
+def test_lack_of_memory_is_no_bug(run, failing, device):
+    import torch
+
+    errors = {
+        "host": MemoryError(),
+        "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        "cublas": RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    }
+    if device == "cpu":
+        with pytest.raises(RuntimeError) as raised:
+            torch.empty(1 << 58)
+        errors["cpu"] = raised.value
+    failing(errors[device])
+    done = run("models")
+    assert done.status == 1
+    assert done.stderr.startswith("dnaannot: not enough memory.")
+    for option in ("--window", "--batch", "--window-bases", "--stretch-bases"):
+        assert re.search(rf"{option}\b(?!-)", done.stderr)
 
 
 def test_bug_is_reported_without_traceback(run, failing):

@@ -4,6 +4,10 @@ A window's logit is the mean `pooled` score of its cells plus the `centre` score
 its centre. As average pooling after a linear map is linear, that is the paper's head (two
 convolutions, average pooling over the window, a linear map) with a term for what stands at the
 centre; and as cells do not depend on windows, windows that overlap share all their work.
+
+Beside the encoder, each word of six bases adds a number of its own to `pooled`: a logistic
+regression on k-mers, which ranks the many windows without any motif better than an encoder that
+has little time to learn.
 """
 
 from __future__ import annotations
@@ -14,13 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from dnaannot.dna.sequence import N
 from dnaannot.nn.encoder import PAD, EncoderConfig, build_encoder
 from dnaannot.nn.heads import LabelHead
 from dnaannot.nn.model import TaskModel
 
 WINDOW = 512
+WORD = 6
+"""Bases of a word; one and its reverse complement count as one."""
+_WORD_SCALE = 64.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,42 @@ class TrackLabel:
     shift: float = 0.0
 
 
+def word_classes() -> np.ndarray:
+    """(4 ** WORD,) int64, the same number for a word and its reverse complement, from 0 on."""
+    words, powers = np.arange(4**WORD), 4 ** np.arange(WORD)[::-1]
+    mirrored = (3 - words[:, None] // powers % 4)[:, ::-1] @ powers
+    return np.unique(np.minimum(words, mirrored), return_inverse=True)[1]
+
+
+class WordScores(nn.Module):
+    """Scores (B, L / stride, K) of cells by the words that stand in them."""
+
+    classes: Tensor
+
+    def __init__(self, labels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        classes = torch.from_numpy(word_classes())
+        none = int(classes.max()) + 1
+        self.register_buffer("classes", F.pad(classes, (0, 1), value=none), persistent=False)
+        self.of_word = nn.EmbeddingBag(none + 1, labels, mode="sum", padding_idx=none)
+        nn.init.zeros_(self.of_word.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores of tokens (B, L), L a multiple of the stride; a word with an N counts nothing."""
+        batch, length = tokens.shape
+        around = F.pad(tokens, (WORD // 2, (WORD - 1) // 2), value=PAD)
+        word = torch.zeros_like(tokens, dtype=torch.int64)
+        is_known = torch.ones_like(tokens, dtype=torch.bool)
+        for offset in range(WORD):
+            bases = around[:, offset : offset + length]
+            word = 4 * word + bases
+            is_known &= bases < N
+        classes = self.classes[torch.where(is_known, word, 4**WORD)]
+        scores = self.of_word(classes.view(-1, self.stride))
+        return scores.view(batch, -1, scores.shape[-1]) * (_WORD_SCALE / self.stride)
+
+
 class TrackModel(TaskModel):
     """Cell scores (B, L / stride, 2, K) of tokens (B, L): `pooled`, then `centre`.
 
@@ -50,6 +95,7 @@ class TrackModel(TaskModel):
         labels: K, how many tracks it predicts.
         window: bases of the window around a position that its value is about.
         sites: "grid" where values stand on a grid, "cpg" where at CpGs only.
+        words: score words too; files of older versions do not.
 
     Attributes:
         tracks: the K labels; set by who knows them.
@@ -58,13 +104,19 @@ class TrackModel(TaskModel):
     task = "tracks"
 
     def __init__(
-        self, config: EncoderConfig, labels: int, window: int = WINDOW, sites: str = "grid"
+        self,
+        config: EncoderConfig,
+        labels: int,
+        window: int = WINDOW,
+        sites: str = "grid",
+        words: bool = True,
     ) -> None:
         super().__init__()
         self.labels, self.window, self.sites = labels, window, sites
         self.tracks = tuple(TrackLabel("tracks", f"track{n}") for n in range(1, labels + 1))
         self.encoder = build_encoder(config)
         self.head = LabelHead(self.encoder.coarse_channels, 2 * labels)
+        self.words = WordScores(labels, config.stride) if words else None
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any], config: EncoderConfig) -> TrackModel:
@@ -74,13 +126,15 @@ class TrackModel(TaskModel):
             KeyError, TypeError: the header lacks something.
         """
         tracks = tuple(TrackLabel(**label) for label in facts["labels"])
-        model = cls(config, len(tracks), facts["window"], facts["sites"])
+        words = facts.get("word", 0) == WORD
+        model = cls(config, len(tracks), facts["window"], facts["sites"], words)
         model.tracks = tracks
         return model
 
     def facts(self) -> dict[str, Any]:
         labels = [asdict(track) for track in self.tracks]
-        return {"labels": labels, "window": self.window, "sites": self.sites}
+        word = 0 if self.words is None else WORD
+        return {"labels": labels, "window": self.window, "sites": self.sites, "word": word}
 
     def start_at(self, values: Sequence[float]) -> None:
         """Make the logits (K,) of untrained weights those of the labels' means."""
@@ -115,7 +169,10 @@ class TrackModel(TaskModel):
         scores = self.head(self.encoder.coarse(tokens), bases).float()
         if bases is not None:
             scores = scores * bases
-        return scores.view(batch, -1, 2, self.labels)
+        pooled, centre = scores.view(batch, -1, 2, self.labels).unbind(2)
+        if self.words is not None:
+            pooled = pooled + self.words(tokens)
+        return torch.stack((pooled, centre), 2)
 
 
 def first_cells(centres: np.ndarray, window: int, stride: int) -> np.ndarray:

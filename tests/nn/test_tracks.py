@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from dnaannot.dna.sequence import encode, reverse_complement
 from dnaannot.nn.encoder import PAD, PRESETS, EncoderConfig
-from dnaannot.nn.tracks import TrackLabel, TrackModel, window_logits, window_logits_torch
+from dnaannot.nn.tracks import (
+    WORD,
+    TrackLabel,
+    TrackModel,
+    WordScores,
+    window_logits,
+    window_logits_torch,
+    word_classes,
+)
 
 WINDOW, STRIDE, LABELS = 24, 4, 3
 RESIDUAL = EncoderConfig("residual", 8, (1, 2), kernel=3)
@@ -88,6 +97,62 @@ class TestTrackModel:
             rounded = model(tokens)
         assert rounded.dtype == torch.float32
         torch.testing.assert_close(rounded, model(tokens), atol=0.05, rtol=0.05)
+
+
+class TestWords:
+    @pytest.fixture
+    def words(self):
+        torch.manual_seed(0)
+        words = WordScores(LABELS, stride=4)
+        torch.nn.init.normal_(words.of_word.weight)
+        return words
+
+    def test_a_word_and_its_reverse_complement_are_one(self):
+        classes = word_classes()
+        assert sorted(set(classes.tolist())) == list(range(2080))  # 64 of 4096 are palindromes
+        for text in (b"AACGTG", b"TTTTTT", b"GAATTC", b"CCGATA"):
+            code = encode(text).astype(int)
+            other = reverse_complement(encode(text)).astype(int)
+            powers = 4 ** np.arange(WORD)[::-1]
+            assert classes[code @ powers] == classes[other @ powers]
+        assert classes[0] != classes[1]
+
+    def test_a_cell_counts_the_words_around_its_bases(self, words):
+        codes = np.random.default_rng(2).integers(0, 4, 40).astype(np.uint8)
+        codes[20] = 4
+        found = words(torch.from_numpy(codes[None]))[0]
+        table = words.of_word.weight * 64 / 4
+        powers = 4 ** np.arange(WORD)[::-1]
+        for cell in range(10):
+            expected = torch.zeros(LABELS)
+            for base in range(4 * cell, 4 * cell + 4):
+                word = codes[max(0, base - 3) : base + 3].astype(int)
+                if len(word) == WORD and word.max() < 4:
+                    expected = expected + table[word_classes()[word @ powers]]
+            torch.testing.assert_close(found[cell], expected)
+
+    def test_a_window_scores_as_its_reverse_complement(self, words):
+        codes = np.random.default_rng(3).integers(0, 4, 400).astype(np.uint8)
+        both = [torch.from_numpy(each[None].copy()) for each in (codes, reverse_complement(codes))]
+        # but for the two words at the ends of each, as a word of six has no middle base
+        one, other = (words(tokens)[0].sum(0) for tokens in both)
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-4)
+
+    def test_they_begin_at_nothing_and_are_learned(self):
+        tokens = torch.randint(0, 4, (1, 180))
+        torch.manual_seed(0)
+        model = TrackModel(PRESETS["tiny"], LABELS, window=90)
+        torch.manual_seed(0)
+        plain = TrackModel(PRESETS["tiny"], LABELS, window=90, words=False)
+        assert torch.equal(model(tokens), plain(tokens))
+        model(tokens).sum().backward()
+        assert model.words.of_word.weight.grad.any()
+        assert "words.classes" not in model.state_dict()
+
+    def test_a_header_that_says_nothing_of_words_has_none(self):
+        facts = TrackModel(PRESETS["tiny"], 2).facts()
+        assert facts.pop("word") == WORD
+        assert TrackModel.of_facts(facts, PRESETS["tiny"]).words is None
 
 
 def test_a_header_describes_the_model():

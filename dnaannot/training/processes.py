@@ -39,14 +39,21 @@ class Processes:
         return items[self.rank :: self.count]
 
     def add_up(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
-        """Sum gradients over all processes, in place; returns the sum of their losses."""
+        """Sum gradients over all processes, in place; returns the sum of their losses.
+
+        A parameter that no process has a gradient of has none afterwards either.
+        """
         if self.count == 1:
             return loss
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            distributed.all_reduce(parameter.grad)
-        total = torch.tensor(loss, device=parameters[0].device)
+        device = parameters[0].device
+        counts = torch.tensor([p.grad is not None for p in parameters], device=device).int()
+        distributed.all_reduce(counts)
+        for parameter, count in zip(parameters, counts.tolist(), strict=True):
+            if count:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                distributed.all_reduce(parameter.grad)
+        total = torch.tensor(loss, device=device)
         distributed.all_reduce(total)
         return total.item()
 

@@ -87,9 +87,8 @@ def train() -> None:
 @click.option(
     "--crf-start",
     type=SHARE,
-    default=0.2,
-    show_default=True,
-    help="Share of the steps after which the CRF likelihood is the loss.",
+    help="Share of the steps after which the CRF likelihood is the loss.  "
+    "[default: 0 with --init, else 0.2]",
 )
 @click.option(
     "--label-share",

@@ -39,6 +39,8 @@ class GeneRun(Run[GeneModel]):
         encoder: a model file (or name) whose encoder is taken and nothing else.
         freeze: keep that encoder as it is.
         label_fraction: share of the genes to learn from; see `with_fewer_labels`.
+        crf_start: as `GeneObjective` has it; by default 0 with `init`, whose weights know the
+            labels.
         min_intron: least intron length; by default that of `init`, else `LEAST_INTRON`.
     """
 
@@ -56,7 +58,7 @@ class GeneRun(Run[GeneModel]):
     genic_share: float = 0.6
     exon_share: float = 0.0
     site_weight: float = 10.0
-    crf_start: float = 0.2
+    crf_start: float | None = None
     label_share: float = 0.0
     strand_share: float = 0.0
     min_intron: int | None = None
@@ -121,6 +123,7 @@ class GeneRun(Run[GeneModel]):
                 for name, r in data.reports.items()
             },
             remarks=impossible.remarks,
+            is_trained=self.init is not None,
         )
 
     def _labelled(self, data: GeneData, window: int) -> list[Region]:
@@ -168,13 +171,14 @@ class GeneRun(Run[GeneModel]):
 
     def _objective(self, model: GeneModel, bf16: bool) -> GeneObjective:
         stride = model.encoder.config.stride
+        by_default = GeneObjective.crf_start if self.init is None else 0.0
         return GeneObjective(
             window=max(1, self.window_bases // stride) * stride,
             batch=self.batch,
             genic_share=self.genic_share,
             exon_share=self.exon_share,
             site_weight=self.site_weight,
-            crf_start=self.crf_start,
+            crf_start=by_default if self.crf_start is None else self.crf_start,
             label_share=self.label_share,
             strand_share=self.strand_share,
             bf16=bf16,

@@ -46,6 +46,8 @@ class Job(Generic[Model]):
         data: what became of each input, for the report: by name, columns and their values.
         curves: what the report draws.
         remarks: best metrics -> what else the user should know at the end.
+        is_trained: the model is one that has learned the same before; it is kept where training
+            makes it no better.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class Job(Generic[Model]):
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     curves: Curves = field(default_factory=Curves)
     remarks: Callable[[Mapping[str, float]], Sequence[str]] = lambda _: ()
+    is_trained: bool = False
 
 
 @dataclass(kw_only=True)
@@ -149,6 +152,8 @@ class Run(ABC, Generic[Model]):
         history = trainer.run().history or []
         best = max(history, key=lambda metrics: metrics["score"])
         remarks = [*job.remarks(best), f"memory at its peak: {_gigabytes(compute)}"]
+        if best["step"] == 0:
+            remarks.insert(0, "No weights were better than those it started from, which are kept.")
         for remark in remarks:
             self.note(remark)
         if processes.is_first:
@@ -249,6 +254,7 @@ class Run(ABC, Generic[Model]):
             fingerprint={**job.fingerprint, "from_scratch": self.from_scratch},
             workers=self.threads if compute.device == "cpu" else 1,
             processes=join_processes(),
+            is_trained=job.is_trained,
         )
 
     def _save(self, job: Job[Model], metrics: Mapping[str, float]) -> None:

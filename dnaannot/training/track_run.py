@@ -126,6 +126,7 @@ class TrackRun(Run[TrackModel]):
             },
             data=data.counts,
             curves=_curves(data.labels),
+            is_trained=self.init is not None,
         )
 
     def check(self) -> None:

@@ -99,6 +99,8 @@ class Trainer(Generic[Module]):
         fingerprint: facts that a resumed run must share with the one that wrote the state.
         workers: threads that compute gradients.
         processes: those that share the parts of a step; the first one saves.
+        is_trained: the module has learned already: it is validated before the first step, and
+            kept where no later weights are better.
     """
 
     def __init__(
@@ -113,10 +115,12 @@ class Trainer(Generic[Module]):
         fingerprint: dict[str, Any] | None = None,
         workers: int = 1,
         processes: Processes = ALONE,
+        is_trained: bool = False,
     ) -> None:
         self.module, self.losses_of_step, self.validate = module, losses_of_step, validate
         self.save_best, self.schedule, self.state_path = save_best, schedule, state_path
         self.on_step, self.workers, self.processes = on_step, workers, processes
+        self.is_trained = is_trained
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.fingerprint = {"schedule": asdict(schedule), **(fingerprint or {})}
         self.progress = Progress(history=[])
@@ -165,6 +169,8 @@ class Trainer(Generic[Module]):
         return single_threaded(self.workers)
 
     def _run(self, pool: ThreadPoolExecutor) -> None:
+        if self.is_trained and self.progress.step == 0:
+            self._validated()
         saved = time.monotonic()
         while self.progress.step < self.schedule.steps and not self._is_stale:
             loss = self._step(self.progress.step, pool)

@@ -10,6 +10,7 @@ from dnaannot.datasets.genes import Batch, WindowSampler, window_arrays
 from dnaannot.dna.grammar import gene_grammar
 from dnaannot.nn.model import GeneModel
 from dnaannot.training.gene_data import Pair, read_gene_data
+from dnaannot.training.gene_run import GeneRun
 from dnaannot.training.genes import GeneLosses, GeneObjective
 
 OBJECTIVE = GeneObjective(window=1_800, batch=3, crf_start=0)
@@ -108,6 +109,18 @@ def test_a_step_is_a_function_of_its_number(losses, model):
     assert len(values(3)) == OBJECTIVE.batch
     assert values(3) == values(3)
     assert values(3) != values(4)
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    [({}, 0.2), ({"init": "fly"}, 0.0), ({"init": "fly", "crf_start": 0.3}, 0.3)],
+)
+def test_a_gene_model_to_start_from_knows_its_labels(model, given, start):
+    def silent(message):
+        pass
+
+    run = GeneRun(files=(), output="", note=silent, warn=silent, **given)
+    assert run._objective(model, False).crf_start == start
 
 
 def test_gradients_reach_every_weight(losses, model):

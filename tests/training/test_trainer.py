@@ -139,6 +139,31 @@ def test_a_run_that_stopped_early_is_over_when_resumed(tmp_path):
     assert torch.equal(weights(resumed.module), before)
 
 
+@pytest.mark.parametrize("interrupted_after", [1, 6])
+def test_what_is_trained_already_is_kept_where_training_does_harm(tmp_path, interrupted_after):
+    """Also by a run that is interrupted and resumed."""
+    path, saved, undisturbed = tmp_path / "state", [], []
+    trainer(saved=undisturbed, is_trained=True).run()
+    assert [metrics["step"] for metrics in undisturbed] == [0, 4, 8, 12]
+    good = network()
+    trainer(good, replace(SCHEDULE, steps=300, validate_every=300)).run()
+    schedule = replace(SCHEDULE, learning_rate=2.0, save_seconds=0.0)
+
+    def stop(step, steps, loss):
+        if step > interrupted_after:
+            raise Interrupted
+
+    options = {"schedule": schedule, "state_path": path, "saved": saved, "is_trained": True}
+    before = fitness(good)["score"]
+    with pytest.raises(Interrupted):
+        trainer(good, on_step=stop, **options).run()
+    second = trainer(network(7), **options)
+    second.load_state(path)
+    progress = second.run()
+    assert [metrics["step"] for metrics in progress.history] == [0, 4, 8, 12]
+    assert saved == [{"step": 0, "score": before}]
+
+
 def test_a_resumed_run_knows_its_best(tmp_path):
     """Weights that are worse than those saved before the interruption are not saved."""
     path, saved = tmp_path / "state", []

@@ -16,6 +16,8 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 FROM_ZERO, FROM_ONE = click.IntRange(min=0), click.IntRange(min=1)
 SHARE = click.FloatRange(0, 1)
 
+_LARGEST_SEED = 2**32 - 1
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, None: 60}
 
@@ -71,7 +73,11 @@ _RUN_OPTIONS = (
         help="Stop after so many validations without gain.  [default: never]",
     ),
     click.option(
-        "--seed", type=int, default=1, show_default=True, help="Of weights and data order."
+        "--seed",
+        type=click.IntRange(0, _LARGEST_SEED),
+        default=1,
+        show_default=True,
+        help="Of weights and data order.",
     ),
     click.option("--half", is_flag=True, help="Write the weights as float16."),
     click.option("--resume", is_flag=True, help="Go on from FILE.state, where it was interrupted."),

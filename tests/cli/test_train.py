@@ -78,6 +78,21 @@ def test_a_model_is_trained_and_predicts(train, run, folder):
     }
     assert len(found & real) > 15
 
+    # training that does harm
+    harm = ("--learning-rate", "1", "--warmup", "0", "--steps", "3", "--init", "m.safetensors")
+    done = train(*SMALL, *harm, "-o", "n.safetensors")
+    assert "best at step 0: " in done.stderr
+    assert "No weights were better than those it started from" in done.stderr
+    kept = load_gene_model(folder / "n.safetensors")[0].state_dict()
+    assert all(value.equal(kept[name]) for name, value in model.state_dict().items())
+    report = json.loads((folder / "n.safetensors.report" / "report.json").read_text())
+    assert [metrics["step"] for metrics in report["validation"]] == [0, 3]
+
+
+def test_the_largest_seed(train, folder):
+    given = (*SMALL, "--steps", "1", "--validation", "chrII:1-9000", "-o", "m.safetensors")
+    assert train(*given, "--seed", "4294967295").status == 0
+
 
 def test_the_least_intron_is_that_of_the_model_it_starts_from(train, folder, tiny_model):
     model = GeneModel(tiny_model.encoder.config, 31)
@@ -215,6 +230,8 @@ def test_several_pairs(train, folder, test_data):
         (("--time-budget", "0"), ["--time-budget"], 2),
         (("--steps", "1", "--batch", "0"), ["--batch"], 2),
         (("--steps", "1", "--validate-every", "0"), ["--validate-every"], 2),
+        (("--steps", "1", "--seed", "-1"), ["--seed"], 2),
+        (("--steps", "1", "--seed", "4294967296"), ["--seed"], 2),
         (("--steps", "1", "--min-intron", "3"), ["--min-intron"], 2),
         (("--steps", "1", "--learning-rate", "0"), ["--learning-rate"], 2),
         (("--steps", "1", "--shares", "1,2"), ["--shares", "1 "], 1),

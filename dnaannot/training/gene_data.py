@@ -153,7 +153,7 @@ def _labelled(
         transcripts = [each.transcript for each in mine]
         kept += transcripts
         if len(record.codes) < LEAST_SEQUENCE:
-            report.rejected[f"on a sequence under {LEAST_SEQUENCE:,} bases"] += len(mine)
+            report.rejected[f"on a sequence under {LEAST_SEQUENCE:,} bases"] += _genes(mine)
             continue
         codes = mark_gaps(record.codes, min_gap)
         preferred = [each.transcript.name for each in mine if _is_preferred(each)]
@@ -175,7 +175,7 @@ def _labelled(
             remedy="Genes are learned with the sequence around them: give longer ones.",
         )
     for name, rest in annotated.items():
-        report.rejected[f"on {name!r}, which is not in the genome"] += len(rest)
+        report.rejected[f"on {name!r}, which is not in the genome"] += _genes(rest)
     report.rejected = +report.rejected
     data.reports[str(pair.annotation)] = report
     data.skipped[str(pair.annotation)] = annotation.skipped
@@ -190,6 +190,11 @@ def _grouped(items: Iterable[T], name_of: Callable[[T], str]) -> dict[str, list[
     for item in items:
         groups[name_of(item)].append(item)
     return groups
+
+
+def _genes(annotated: Iterable[AnnotatedTranscript]) -> int:
+    """How many genes transcripts are of."""
+    return len({each.transcript.gene or each.transcript.name for each in annotated})
 
 
 def _is_preferred(annotated: AnnotatedTranscript) -> bool:

@@ -168,6 +168,31 @@ def test_sequences_too_short_to_learn_from(pair):
     assert len(read_gene_data([two], GRAMMAR).train) == 1
 
 
+def test_what_is_left_out_is_counted_in_genes(pair):
+    def isoforms(name):
+        lines = [f"{name}\tx\tgene\t1\t60\t.\t+\t.\tID={name}g\n"]
+        for number in range(5):
+            part = f"{name}\tx\t{{}}\t1\t{30 + 3 * number}\t.\t+\t{{}}\t{{}}\n"
+            lines.append(part.format("mRNA", ".", f"ID={name}{number};Parent={name}g"))
+            lines.append(part.format("CDS", "0", f"Parent={name}{number}"))
+        return "".join(lines)
+
+    data = read_gene_data(
+        [
+            pair(
+                lambda text: text + ">tiny\n" + "ACGT" * 30 + "\n",
+                lambda text: text + isoforms("tiny") + isoforms("absent"),
+            )
+        ],
+        GRAMMAR,
+    )
+    (report,) = data.reports.values()
+    assert report.rejected == {
+        "on a sequence under 1,000 bases": 1,
+        "on 'absent', which is not in the genome": 1,
+    }
+
+
 def test_runs_of_n_are_gaps_as_the_grammar_allows(pair):
     def with_n(text):
         header, bases = text.split("\n", 1)

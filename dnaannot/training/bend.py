@@ -254,6 +254,7 @@ class BendRun(Run[NineLabelModel]):
         objective = BendObjective(self.batch, part_bases, compute.bf16, self.seed)
         losses = BendLosses(train, objective)
         model = self._model(train)
+        start = start_facts(self.encoder)
         hashes = {Path(path).name: file_hash(Path(path)) for path in self._files}
         return Job(
             model,
@@ -266,8 +267,9 @@ class BendRun(Run[NineLabelModel]):
                 "crf": self.crf,
                 "freeze": self.freeze,
                 "label_fraction": self.label_fraction,
+                "start": start,
             },
-            card={"training_data": hashes, "start": start_facts(self.encoder)},
+            card={"training_data": hashes, "start": start},
             data={self.table: counts},
             curves=Curves(axis="validation"),
         )

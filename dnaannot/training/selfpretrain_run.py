@@ -27,7 +27,7 @@ from dnaannot.training.selfpretrain import (
     MaskedValidation,
     verdict,
 )
-from dnaannot.training.start import start_files
+from dnaannot.training.start import start_facts, start_files
 from dnaannot.training.trainer import Schedule, Trainer
 from dnaannot.training.unlabelled_data import UnlabelledData, read_unlabelled
 
@@ -106,6 +106,7 @@ class SelfPretrainRun(Run[MaskedModel]):
                 "data": data.hashes,
                 "model": asdict(model.encoder.config),
                 "validation_share": self.validation_share,
+                "start": start_facts(self.init),
             },
             card={
                 "training_data": data.hashes,

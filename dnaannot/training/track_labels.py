@@ -23,6 +23,7 @@ from dnaannot.formats.label_checks import (
 )
 from dnaannot.formats.label_files import LabelKind, label_kind
 from dnaannot.formats.label_names import label_name, named_task
+from dnaannot.formats.labelled_windows import UNKNOWN as WINDOW_UNKNOWN
 from dnaannot.formats.labelled_windows import LabelledWindows, read_windows
 from dnaannot.formats.peaks import least_coverage, read_peaks
 from dnaannot.nn.tracks import TrackLabel
@@ -245,7 +246,7 @@ class Windows(LabelSource):
         if of is not None:
             row, is_there = _rows_of(centres, self._middles[name])
             found = of.labels[row[is_there]]
-            targets[is_there] = np.where(found < 0, UNKNOWN, found).astype(np.uint8)
+            targets[is_there] = np.where(found == WINDOW_UNKNOWN, UNKNOWN, found).astype(np.uint8)
         return targets
 
 
@@ -323,9 +324,14 @@ def _middles(windows: LabelledWindows) -> np.ndarray:
 
 
 def _sorted(windows: LabelledWindows) -> LabelledWindows:
-    """Windows by their middles, one of each."""
-    _, first = np.unique(_middles(windows), return_index=True)
-    return LabelledWindows(windows.spans[first], windows.labels[first])
+    """Windows by their middles, one of each; unknown where several of one middle disagree."""
+    middles = _middles(windows)
+    _, first, size = np.unique(middles, return_index=True, return_counts=True)
+    labels = windows.labels[np.argsort(middles, kind="stable")]
+    begin = np.cumsum(size) - size
+    no, yes = (np.logical_or.reduceat(labels == value, begin) for value in (0, 1))
+    agreed = np.where(yes == no, WINDOW_UNKNOWN, yes).astype(labels.dtype)
+    return LabelledWindows(windows.spans[first], agreed)
 
 
 def _rows_of(centres: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -87,6 +87,7 @@ class TrackRun(Run[TrackModel]):
         model.encoder.requires_grad_(not self.freeze)
         self._tell(data)
         objective = self._objective(data, model, compute)
+        start = start_facts(self.encoder or self.init)
         validation = TrackValidation(
             data.validation, data.labels, model, compute, self.validation_bases
         )
@@ -114,10 +115,12 @@ class TrackRun(Run[TrackModel]):
                 "regions": [list(self.validation), list(self.exclude)],
                 "negatives": self.matched_negatives,
                 "freeze": self.freeze,
+                "start": start,
+                "validation_bases": self.validation_bases,
             },
             card={
                 "training_data": data.hashes,
-                "start": start_facts(self.encoder or self.init),
+                "start": start,
                 "frozen_encoder": self.freeze,
                 "validation": [*self.validation, *map(_folder_and_name, self.validation_genomes)],
                 "excluded": list(self.exclude),

@@ -12,7 +12,7 @@ import torch
 
 from dnaannot.dna.sequence import C, G
 from dnaannot.formats.fasta import read_fasta
-from dnaannot.nn.checkpoint import load_encoder, load_track_model, read_facts
+from dnaannot.nn.checkpoint import load_encoder, load_track_model, model_bytes, read_facts
 
 SMALL = (
     "--preset", "tiny", "--stretch-bases", "4k", "--margin", "256", "--batch", "2",
@@ -103,7 +103,7 @@ def test_labels_that_cannot_be_validated_are_told(train, folder):
         assert words in refused.stderr
 
 
-def test_a_resumed_run_ends_as_an_undisturbed_one(train, folder):
+def test_a_resumed_run_ends_as_an_undisturbed_one(train, folder, tiny_model):
     train(*SMALL, *STEPS)
     whole = tensors("m.safetensors")
     os.remove("m.safetensors")
@@ -122,13 +122,15 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(train, folder):
         patch.setattr(Trainer, "_step", stop_at_three)
         assert train(*SMALL, *STEPS).status == 130
     assert (folder / "m.safetensors.state").exists()
+    (folder / "genes.safetensors").write_bytes(model_bytes(tiny_model, {}))
+    for other in (("--validation-bases", "30k"), ("--encoder", "genes.safetensors")):
+        done = train(*SMALL, *STEPS, "--resume", *other)
+        assert (done.status, "other settings" in done.stderr) == (1, True), done.stderr
     assert train(*SMALL, *STEPS, "--resume").status == 0
     assert torch.equal(tensors("m.safetensors"), whole)
 
 
 def test_an_encoder_of_another_task_is_a_start(train, folder, tiny_model):
-    from dnaannot.nn.checkpoint import model_bytes
-
     (folder / "genes.safetensors").write_bytes(model_bytes(tiny_model, {}))
     assert train(*SMALL, *STEPS, "--encoder", "genes.safetensors", "--freeze").status == 0
     assert torch.equal(tensors("m.safetensors"), tensors("genes.safetensors"))

@@ -186,6 +186,17 @@ def test_windows_of_several_labels(folder):
     assert sequence.targets.tolist() == [[0, 1], [1, UNKNOWN]]
 
 
+def test_windows_of_one_middle_that_disagree_are_unknown(folder):
+    rows = [(1000, 1500, "1", "."), (1100, 1400, "0", "1"), (400, 900, "1", "0"),
+            (1200, 1300, "1", "1"), (500, 800, "1", "."), (2000, 2500, ".", "."),
+            (2100, 2400, ".", ".")]  # fmt: skip
+    lines = "".join(f"a\t{a}\t{b}\t{x}\t{y}\n" for a, b, x, y in rows)
+    (folder / "w.tsv").write_text("chrom\tstart\tend\tH3\tH4\n" + lines)
+    sequence = read(folder, "w.tsv").train[0].sequence
+    assert sequence.centres.tolist() == [650, 1250, 2250]
+    assert sequence.targets.tolist() == [[1, 0], [UNKNOWN, 1], [UNKNOWN, UNKNOWN]]
+
+
 def test_a_signal_is_the_log_of_its_mean_or_a_threshold(folder):
     values = np.zeros(LENGTH, np.float32)
     values[10_000:10_600] = 7.0

@@ -15,6 +15,7 @@ from dnaannot.cli import main
 if TYPE_CHECKING:
     import numpy as np
 
+    from dnaannot.dna.grammar import Grammar
     from dnaannot.nn.model import GeneModel
     from dnaannot.nn.tracks import TrackModel
 
@@ -154,3 +155,49 @@ def track_model_files(
         files[name] = folder / f"{name}.safetensors"
         files[name].write_bytes(model_bytes(model, {"species": ["Nullius generis"]}))
     return files
+
+
+@pytest.fixture(scope="session")
+def accepts() -> Callable[..., bool]:
+    """Whether a grammar spells labels (L,) by some state path over codes (L,), whole sequences.
+
+    A plain set-of-states walk.
+    """
+    return _accepts
+
+
+def _accepts(grammar: Grammar, labels: np.ndarray, codes: np.ndarray) -> bool:
+    import numpy as np
+
+    from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST, position_words
+
+    words = position_words(codes)
+    label_of_state = grammar.label_of_state
+    inside = grammar.jump_bases
+    alive = grammar.begins & ((words[0] & grammar.begin_rule) != 0) & (label_of_state == labels[0])
+    history = [alive]
+    for position in range(1, len(labels)):
+        before, alive = history[-1], np.zeros(len(grammar.states), bool)
+        word = words[position]
+        usable = before[grammar.edges[:, 0]] & ((word & grammar.edge_rule) != 0)
+        alive[grammar.edges[usable, 1]] = True
+        if word & GAP_AFTER and before[0]:
+            alive |= grammar.opens & ((word & grammar.begin_rule) != 0)
+        if word & GAP_FIRST and before[0]:
+            alive |= grammar.emerges
+        if (word & GAP_FIRST and (before & grammar.closes).any()) or (
+            word & GAP_AFTER and (before & grammar.spans).any()
+        ):
+            alive[0] = True
+        for donor, intron in grammar.jumps:
+            origin = position - inside
+            if origin >= 0 and history[origin][donor]:
+                skipped = labels[origin + 1 : position + 1]
+                alive[intron] |= bool((skipped == label_of_state[intron]).all())
+        alive &= label_of_state == labels[position]
+        history.append(alive)
+    for donor, intron in grammar.jumps:
+        for origin in range(max(0, len(labels) - inside), len(labels) - 1):
+            if history[origin][donor] and (labels[origin + 1 :] == label_of_state[intron]).all():
+                return True
+    return bool((history[-1] & grammar.ends).any())

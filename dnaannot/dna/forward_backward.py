@@ -28,9 +28,8 @@ from dnaannot.dna.forward_backward_tables import (
     shifted_scores,
 )
 from dnaannot.dna.grammar import UNKNOWN, Grammar
-from dnaannot.dna.posterior import posteriors
 
-__all__ = ["ALL_LABELS", "allowed_labels", "log_partition", "posteriors"]
+__all__ = ["ALL_LABELS", "allowed_labels", "log_partition"]
 
 _LOWEST_SCORE = -600.0
 

@@ -14,7 +14,6 @@ they interrupt. Start and stop codons are not split by introns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -178,12 +177,6 @@ class Grammar:
         """Bases that a jump advances: the first `min_intron - 2` intron bases."""
         return self.min_intron - 2
 
-    @cached_property
-    def indptr(self) -> np.ndarray:
-        """(S + 1,) int64: edges into state s are `indptr[s]:indptr[s + 1]`."""
-        counts = np.bincount(self.edges[:, 1], minlength=len(self.states))
-        return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-
 
 _PLUS_MEMORY = ("c3", "c1_T", "c1_x", "c2_TA", "c2_TG", "c2_x")
 _MINUS_MEMORY = ("r3", "r1_T", "r1_C", "r1_x", "r2_s", "r2_x")
@@ -307,40 +300,3 @@ def gene_grammar(min_intron: int = 20) -> Grammar:
             [RULE_BIT[_BEGIN_RULES.get(state, "any")] for state in states], np.uint32
         ),
     )
-
-
-def accepts(grammar: Grammar, labels: np.ndarray, codes: np.ndarray) -> bool:
-    """Whether a label path (L,) is spelled by some state path over codes (L,) of a whole sequence.
-
-    A plain set-of-states walk: slow, made for single loci and as an oracle.
-    """
-    words = position_words(codes)
-    label_of_state = grammar.label_of_state
-    inside = grammar.jump_bases
-    alive = grammar.begins & ((words[0] & grammar.begin_rule) != 0) & (label_of_state == labels[0])
-    history = [alive]
-    for position in range(1, len(labels)):
-        before, alive = history[-1], np.zeros(len(grammar.states), bool)
-        word = words[position]
-        usable = before[grammar.edges[:, 0]] & ((word & grammar.edge_rule) != 0)
-        alive[grammar.edges[usable, 1]] = True
-        if word & GAP_AFTER and before[0]:
-            alive |= grammar.opens & ((word & grammar.begin_rule) != 0)
-        if word & GAP_FIRST and before[0]:
-            alive |= grammar.emerges
-        if (word & GAP_FIRST and (before & grammar.closes).any()) or (
-            word & GAP_AFTER and (before & grammar.spans).any()
-        ):
-            alive[0] = True
-        for donor, intron in grammar.jumps:
-            origin = position - inside
-            if origin >= 0 and history[origin][donor]:
-                skipped = labels[origin + 1 : position + 1]
-                alive[intron] |= bool((skipped == label_of_state[intron]).all())
-        alive &= label_of_state == labels[position]
-        history.append(alive)
-    for donor, intron in grammar.jumps:
-        for origin in range(max(0, len(labels) - inside), len(labels) - 1):
-            if history[origin][donor] and (labels[origin + 1 :] == label_of_state[intron]).all():
-                return True
-    return bool((history[-1] & grammar.ends).any())

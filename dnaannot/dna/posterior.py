@@ -277,7 +277,7 @@ class _Passes:
                 stretches.append(stretch)
                 stop = stretch.first + min(stretch.bases, wanted)
                 wanted -= stretch.bases
-        if end is None or wanted < 0:
+        if end is None:
             end = np.ones(len(self._begin), bool)
         return _Reach(stretches, stop, end)
 

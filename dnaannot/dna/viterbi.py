@@ -12,13 +12,12 @@ before entering it, and the edges at gaps come last.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Executor
 
 import numpy as np
 
-from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST, Grammar
+from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.viterbi_blocks import Blocks
 from dnaannot.dna.viterbi_run import Run, best_end, one_by_one, side_by_side
 from dnaannot.dna.viterbi_tables import Planner, build_tables
@@ -122,13 +121,6 @@ class Viterbi:
             position += len(states)
 
 
-def decode(
-    grammar: Grammar, weights: np.ndarray, chunks: Iterable[tuple[np.ndarray, np.ndarray]]
-) -> Iterator[np.ndarray]:
-    """States (n,) uint8 of the best path of one sequence, in order; see `Viterbi.decode`."""
-    return Viterbi(grammar, weights).decode(chunks)
-
-
 def best_path(
     grammar: Grammar,
     weights: np.ndarray,
@@ -139,62 +131,3 @@ def best_path(
 ) -> tuple[np.ndarray, float]:
     """States (L,) uint8 of the best path of a sequence, and its score; see `Viterbi.decode`."""
     return Viterbi(grammar, weights).best_path(words, emissions, begin, end)
-
-
-def path_score(
-    grammar: Grammar,
-    weights: np.ndarray,
-    words: np.ndarray,
-    emissions: np.ndarray,
-    states: np.ndarray,
-) -> float:
-    """Score of a state path (L,) of a whole sequence, -inf where the grammar does not admit it.
-
-    A plain walk: slow, made for single loci and as an oracle.
-    """
-    allowed = {
-        (int(a), int(b)): (rule, weights[pair])
-        for (a, b), rule, pair in zip(
-            grammar.edges, grammar.edge_rule, grammar.edge_pair, strict=True
-        )
-    }
-    jumps = {
-        (int(a), int(b)): (weights[pair], weights[inner])
-        for (a, b), pair, inner in zip(
-            grammar.jumps, grammar.jump_pair, grammar.inner_pair, strict=True
-        )
-    }
-    path, length = [int(state) for state in states], len(states)
-    if not grammar.begins[path[0]] or not words[0] & grammar.begin_rule[path[0]]:
-        return -math.inf
-    score = float(emissions[np.arange(length), grammar.label_of_state[states]].sum(dtype=float))
-    position, inside = 0, False
-    while position < length - 1:
-        step = path[position], path[position + 1]
-        if step in jumps:
-            stop = min(length, position + 1 + grammar.jump_bases)
-            inside = position + 1 + grammar.jump_bases > length
-            if any(state != step[1] for state in path[position + 1 : stop]):
-                return -math.inf
-            enter, inner = jumps[step]
-            score += float(enter) + (stop - position - 2) * float(inner)
-            position = stop - 1
-            continue
-        position += 1
-        rule, weight = allowed.get(step, (0, 0.0))
-        if words[position] & rule:
-            score += float(weight)
-        elif not _gap_edge(grammar, step, int(words[position])):
-            return -math.inf
-    return score if inside or grammar.ends[path[-1]] else -math.inf
-
-
-def _gap_edge(grammar: Grammar, step: tuple[int, int], word: int) -> bool:
-    source, target = step
-    if source == 0:
-        opened = grammar.opens[target] and word & int(grammar.begin_rule[target])
-        return bool((word & GAP_AFTER and opened) or (word & GAP_FIRST and grammar.emerges[target]))
-    return target == 0 and bool(
-        (word & GAP_FIRST and grammar.closes[source])
-        or (word & GAP_AFTER and grammar.spans[source])
-    )

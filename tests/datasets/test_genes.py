@@ -23,7 +23,6 @@ from dnaannot.dna.grammar import (
     LABEL_INDEX,
     MIRRORED_LABEL,
     UNKNOWN,
-    accepts,
     gene_grammar,
     position_words,
     reverse_complement_labels,
@@ -126,7 +125,7 @@ def changed(at, letters):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("strand", [PLUS, MINUS])
-def test_refusals(bases, exons, reason, strand):
+def test_refusals(accepts, bases, exons, reason, strand):
     codes = encode(bases.encode())
     if strand is MINUS:
         codes = reverse_complement(codes)
@@ -147,7 +146,7 @@ def test_coding_bases_in_a_gap_are_refused():
     assert refusal(gene(EXONS), mark_gaps(codes, 5), GRAMMAR) == "CDS in a gap"
 
 
-def test_the_grammar_refuses_what_is_refused():
+def test_the_grammar_refuses_what_is_refused(accepts):
     for bases in (changed(12, "A"), changed(2, "C"), changed(29, "C"), changed(5, "TAG")):
         codes, labels = encode(bases.encode()), np.zeros(len(SPELLED), np.uint8)
         write_labels(gene(EXONS), labels)
@@ -158,7 +157,7 @@ def test_the_grammar_refuses_what_is_refused():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_labels_of_genes_are_a_path_of_the_grammar(seed):
+def test_labels_of_genes_are_a_path_of_the_grammar(accepts, seed):
     codes, transcripts = locus(seed)
     sequence, report = labelled(codes, transcripts)
     assert (report.genes, report.used, report.rejected) == (4, 4, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
@@ -12,10 +13,13 @@ from dnaannot.dna.grammar import (
     ACCEPTOR,
     CDS0,
     DONOR,
+    GAP_AFTER,
+    GAP_FIRST,
     INTERGENIC,
     INTRON,
     START,
     STOP,
+    Grammar,
     reverse_complement_labels,
 )
 from dnaannot.dna.sequence import encode, reverse_complement
@@ -127,3 +131,67 @@ def states_and_score() -> Callable[..., tuple[np.ndarray, float]]:
                 return np.concatenate(parts), stop.value
 
     return run
+
+
+@pytest.fixture(scope="session")
+def path_score() -> Callable[..., float]:
+    """Score of a state path (L,) of a whole sequence, -inf where the grammar does not admit it.
+
+    A plain walk.
+    """
+    return _path_score
+
+
+def _path_score(
+    grammar: Grammar,
+    weights: np.ndarray,
+    words: np.ndarray,
+    emissions: np.ndarray,
+    states: np.ndarray,
+) -> float:
+    allowed = {
+        (int(a), int(b)): (rule, weights[pair])
+        for (a, b), rule, pair in zip(
+            grammar.edges, grammar.edge_rule, grammar.edge_pair, strict=True
+        )
+    }
+    jumps = {
+        (int(a), int(b)): (weights[pair], weights[inner])
+        for (a, b), pair, inner in zip(
+            grammar.jumps, grammar.jump_pair, grammar.inner_pair, strict=True
+        )
+    }
+    path, length = [int(state) for state in states], len(states)
+    if not grammar.begins[path[0]] or not words[0] & grammar.begin_rule[path[0]]:
+        return -math.inf
+    score = float(emissions[np.arange(length), grammar.label_of_state[states]].sum(dtype=float))
+    position, inside = 0, False
+    while position < length - 1:
+        step = path[position], path[position + 1]
+        if step in jumps:
+            stop = min(length, position + 1 + grammar.jump_bases)
+            inside = position + 1 + grammar.jump_bases > length
+            if any(state != step[1] for state in path[position + 1 : stop]):
+                return -math.inf
+            enter, inner = jumps[step]
+            score += float(enter) + (stop - position - 2) * float(inner)
+            position = stop - 1
+            continue
+        position += 1
+        rule, weight = allowed.get(step, (0, 0.0))
+        if words[position] & rule:
+            score += float(weight)
+        elif not _gap_edge(grammar, step, int(words[position])):
+            return -math.inf
+    return score if inside or grammar.ends[path[-1]] else -math.inf
+
+
+def _gap_edge(grammar: Grammar, step: tuple[int, int], word: int) -> bool:
+    source, target = step
+    if source == 0:
+        opened = grammar.opens[target] and word & int(grammar.begin_rule[target])
+        return bool((word & GAP_AFTER and opened) or (word & GAP_FIRST and grammar.emerges[target]))
+    return target == 0 and bool(
+        (word & GAP_FIRST and grammar.closes[source])
+        or (word & GAP_AFTER and grammar.spans[source])
+    )

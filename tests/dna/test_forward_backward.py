@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dnaannot.dna.forward_backward import ALL_LABELS, log_partition, posteriors
+from dnaannot.dna.forward_backward import ALL_LABELS, log_partition
 from dnaannot.dna.grammar import (
     GAP_AFTER,
     GAP_FIRST,
@@ -15,6 +15,7 @@ from dnaannot.dna.grammar import (
     gene_grammar,
     position_words,
 )
+from dnaannot.dna.posterior import posteriors
 from dnaannot.dna.sequence import encode, mark_gaps, reverse_complement
 
 GENE = b"CATGGCCTGAAGTACCCAGGTTTAAGG"

@@ -16,13 +16,12 @@ from dnaannot.dna.grammar import (
     LABEL_INDEX,
     RULE_BIT,
     Grammar,
-    accepts,
     gene_grammar,
     position_words,
     reverse_complement_labels,
 )
 from dnaannot.dna.transcript import Strand, read_transcripts
-from dnaannot.dna.viterbi import Viterbi, best_path, decode, path_score
+from dnaannot.dna.viterbi import Viterbi, best_path
 from dnaannot.errors import OutputError
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -177,7 +176,9 @@ def test_equals_a_chain_of_intron_states(random_codes, min_intron, gap, anywhere
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, length=st.integers(1, 60), min_intron=st.integers(4, 12))
-def test_short_sequences_equal_a_chain_of_intron_states(random_codes, seed, length, min_intron):
+def test_short_sequences_equal_a_chain_of_intron_states(
+    path_score, accepts, random_codes, seed, length, min_intron
+):
     grammar = gene_grammar(min_intron)
     codes = random_codes(seed, length, gap=seed % 5, unknown=0.05)
     words = position_words(codes)
@@ -328,7 +329,7 @@ GAPS = [(1000, 1060), (3000, 3100)]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_decoded_genes_are_valid(seed):
+def test_decoded_genes_are_valid(accepts, seed):
     """Scores at random call many genes, and none that breaks a rule."""
     grammar = gene_grammar(20)
     rng = np.random.default_rng(seed)
@@ -480,9 +481,10 @@ def test_precision_does_not_wear_out():
 def test_no_bases():
     grammar = gene_grammar(20)
     weights = np.zeros(len(grammar.pairs), np.float32)
-    assert list(decode(grammar, weights, [])) == []
+    viterbi = Viterbi(grammar, weights)
+    assert list(viterbi.decode([])) == []
     nothing = np.zeros(0, np.uint32), np.zeros((0, len(grammar.labels)), np.float32)
-    assert list(decode(grammar, weights, [nothing])) == []
+    assert list(viterbi.decode([nothing])) == []
 
 
 def test_no_path_fits():
@@ -510,7 +512,7 @@ def test_one_object_decodes_in_threads(random_codes):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, data=st.data())
-def test_path_score_refuses_what_the_grammar_refuses(random_locus, seed, data):
+def test_path_score_refuses_what_the_grammar_refuses(path_score, accepts, random_locus, seed, data):
     locus, grammar = random_locus(seed, genes=1), gene_grammar(20)
     weights = np.zeros(len(grammar.pairs), np.float32)
     words, emissions = position_words(locus.codes), labels_as_scores(locus.labels)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dnaannot.dna.grammar import Grammar
 from dnaannot.nn.crf_layout import Layout, layout_of
+from dnaannot.nn.gpu_memory import free_gpu_memory
 
 _TOLERANCE = 1e-6
 _FREE_SHARE = 0.5
@@ -111,10 +112,8 @@ def sequences_at_once(layout: Layout, device: torch.device, length: int, labels:
     """How many sequences of this length one launch takes, by the free memory."""
     if device.type != "cuda":
         return 1 << 30
-    free, _ = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     a_row = 8 * (2 * layout.states + 6 * labels + 4 * layout.jumps + 16)
-    return max(1, int(_FREE_SHARE * free / (length * a_row)))
+    return max(1, int(_FREE_SHARE * free_gpu_memory(device) / (length * a_row)))
 
 
 class Batch:

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dnaannot.nn.gpu_memory import free_gpu_memory
+
 WORKERS_PER_GPU = 2
 _MOST_BASES = 1 << 21
 """In a batch on a GPU: more would not make it faster."""
@@ -32,12 +34,6 @@ def has_fast_bf16(device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
-
-
-def free_memory(device: str) -> int:
-    """Bytes free on a GPU, those that this process holds without using them among them."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 class Replicas:
@@ -146,6 +142,6 @@ def bases_at_once(encoder: Any, devices: Sequence[str]) -> int:
     config = encoder.config
     channels = 8 * (config.stem_channels + config.channels / config.stride) + 4 * 64
     a_base = 4 * channels * WORKERS_PER_GPU  # float32 and more tensors than are alive at a time
-    least = min(free_memory(device) for device in devices)
+    least = min(free_gpu_memory(device) for device in devices)
     bases = max(1, int(_MEMORY_SHARE * least / a_base))
     return min(_MOST_BASES, 1 << (bases.bit_length() - 1))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dnaannot.nn.gpu_memory import free_gpu_memory
 from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.trainer import MicroLoss
 
@@ -82,7 +83,7 @@ def _same(tensor: Any) -> Any:
 def free_memory(device: str) -> int:
     """Bytes that this process may still take: of the GPU, or of the machine and its container."""
     if device == "cuda":
-        return torch.cuda.mem_get_info()[0]
+        return free_gpu_memory(device)
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():

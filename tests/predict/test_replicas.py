@@ -144,7 +144,7 @@ def test_each_thread_keeps_its_device_and_all_are_used():
 
 def test_batches_follow_from_the_least_free_memory(monkeypatch):
     free = {"cuda:0": 80 << 30, "cuda:1": 1 << 30, "cuda:2": 1 << 10}
-    monkeypatch.setattr(replicas, "free_memory", free.get)
+    monkeypatch.setattr(replicas, "free_gpu_memory", free.get)
     encoder = SimpleNamespace(config=PRESETS["strided"])
     alone, both, hardly = (bases_at_once(encoder, devices) for devices in (
         ["cuda:0"], ["cuda:0", "cuda:1"], ["cuda:2"]))  # fmt: skip

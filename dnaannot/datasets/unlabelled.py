@@ -102,8 +102,9 @@ class MaskedSampler:
     """Draws windows so that each epoch sees every stretch once.
 
     A stretch no longer than a window is one window; a longer one is cut into the least number
-    of windows that cover it, placed anew in every epoch. Half of the windows are
-    reverse-complemented, chosen anew in every epoch too.
+    of windows that cover it, placed anew in every epoch: each anywhere around its place in a row
+    of windows at equal distances, and where that is past an end of the stretch, at the end. Half
+    of the windows are reverse-complemented, chosen anew in every epoch too.
 
     Args:
         sequences: (L_i,) codes.
@@ -118,6 +119,7 @@ class MaskedSampler:
         self._slot = np.concatenate([np.arange(count) for count in counts])
         self._slots = np.repeat(counts, counts)
         self.bases = sum(len(codes) for codes in self.sequences)
+        self._epoch = 0, self._order(0)
 
     @property
     def windows(self) -> int:
@@ -131,12 +133,15 @@ class MaskedSampler:
     def place(self, number: int) -> tuple[Window, bool]:
         """Where a window lies, and whether it is reverse-complemented."""
         epoch, turn = divmod(number, self.windows)
-        chosen = int(self._order(epoch)[turn])
+        if epoch != self._epoch[0]:
+            self._epoch = epoch, self._order(epoch)
+        chosen = int(self._epoch[1][turn])
         stretch = int(self._stretch[chosen])
-        length = len(self.sequences[stretch])
-        room = max(0, length - self.window) / max(1, int(self._slots[chosen]))
+        length, slots = len(self.sequences[stretch]), int(self._slots[chosen])
+        room = max(0, length - self.window)
         random = _random(self.seed, _PLACE, number)
-        start = round((int(self._slot[chosen]) + random.random()) * room)
+        place = (int(self._slot[chosen]) + random.random() - 0.5) / max(1, slots - 1)
+        start = round(min(max(place, 0.0), 1.0) * room)
         return Window(stretch, start, min(start + self.window, length)), random.random() < 0.5
 
     def _masked(self, number: int) -> Masked:

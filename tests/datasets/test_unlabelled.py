@@ -96,6 +96,29 @@ def test_an_epoch_sees_all_of_every_stretch_about_once():
     assert len({tuple(order) for order in orders}) > 1
 
 
+def test_no_part_of_a_long_stretch_is_seen_much_less_than_others():
+    length, window, epochs = 20_000, 6_912, 600
+    sampler = MaskedSampler([bases(length)], window, seed=7)
+    seen = np.zeros(length + 1)
+    for number in range(epochs * sampler.windows):
+        (_, start, end), _ = sampler.place(number)
+        seen[start] += 1
+        seen[end] -= 1
+    times = np.cumsum(seen)[:-1] / epochs
+    assert times.min() > 0.4  # an end, of half of the windows beside it
+    assert times.max() < 1.7
+    assert abs(times[length // 2] - 1) < 0.15
+
+
+def test_an_epochs_order_is_made_once(monkeypatch):
+    sampler = MaskedSampler([bases(2_000)] * 5, 300, seed=7)
+    places = [sampler.place(number) for number in range(2 * sampler.windows)]
+    made, order = [], sampler._order
+    monkeypatch.setattr(sampler, "_order", lambda epoch: made.append(epoch) or order(epoch))
+    assert [sampler.place(number) for number in range(2 * sampler.windows)] == places
+    assert made == [0, 1]
+
+
 def test_draws_are_a_function_of_seed_and_number():
     sequences = [bases(2_000)]
     one, other = (MaskedSampler(sequences, 300, seed=7) for _ in range(2))

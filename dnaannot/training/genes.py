@@ -13,7 +13,7 @@ from torch import Tensor
 from dnaannot.datasets.genes import Batch, Region, WindowSampler
 from dnaannot.dna.grammar import MIRRORED_LABEL
 from dnaannot.dna.interval import Interval
-from dnaannot.dna.sequence import N, T
+from dnaannot.dna.sequence import GAP, N, T
 from dnaannot.dna.transcript import Transcript
 from dnaannot.evaluate.gene_metrics import compare
 from dnaannot.evaluate.intervals import Regions
@@ -187,14 +187,17 @@ class GeneValidation:
 def _side_by_side(
     predictor: GenePredictor, regions: Sequence[Region], reference: Sequence[Transcript]
 ) -> tuple[list[Transcript], list[Transcript], Regions]:
-    """Predicted and reference transcripts in region coordinates, and those regions."""
+    """Predicted and reference transcripts in region coordinates, and those regions.
+
+    Neither side has genes that the border of a region inside its sequence cuts.
+    """
     predicted, expected, intervals = [], [], []
     for number, region in enumerate(regions):
         name = f"{region.sequence.name}/{number}"
         piece = region.sequence.codes[region.start : region.end]
         intervals.append(Interval(name, 0, len(piece)))
         for genes in predictor.predict([(name, piece)]):
-            predicted += list(genes.transcripts)
+            predicted += [t for t in genes.transcripts if not _is_cut(t, region)]
         expected += [
             t.moved(-region.start, name)
             for t in reference
@@ -203,3 +206,17 @@ def _side_by_side(
             and t.end <= region.end
         ]
     return predicted, expected, Regions.of_intervals(intervals)
+
+
+def _is_cut(transcript: Transcript, region: Region) -> bool:
+    """Whether a border of a region inside its sequence, not a gap, cuts a predicted transcript.
+
+    The border may lie in an intron, so what is cut need not touch it.
+    """
+    codes = region.sequence.codes
+    cut_low, cut_high = transcript.cut_ends
+    before = codes[region.start : region.start + transcript.start]
+    after = codes[region.start + transcript.end : region.end]
+    return (cut_low and region.start > 0 and not (before == GAP).any()) or (
+        cut_high and region.end < len(codes) and not (after == GAP).any()
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -72,14 +72,26 @@ class TrackData:
     @property
     def rates(self) -> list[float]:
         """Base rate of each binary label in the training regions, mean of each quantity."""
-        return [self._mean(k) for k in range(len(self.labels))]
+        return [self._mean_of(k) for k in range(len(self.labels))]
 
-    def _mean(self, k: int) -> float:
+    @property
+    def variances(self) -> list[float]:
+        """Variance of each label's known targets in the training regions."""
+        return [
+            self._mean_of(k, lambda values, mean=mean: (values - mean) ** 2)
+            for k, mean in enumerate(self.rates)
+        ]
+
+    def _mean_of(
+        self, k: int, function: Callable[[np.ndarray], np.ndarray] = lambda values: values
+    ) -> float:
+        """Mean of a function of the known targets of a label; 0 where none is known."""
         total = count = 0.0
         for region in self.train:
             column = region.sequence.targets[region.rows, k]
-            known = is_known(column)
-            total, count = total + float(column[known].sum()), count + float(known.sum())
+            known = column[is_known(column)]
+            total += float(function(known.astype(np.float64)).sum())
+            count += len(known)
         return total / max(count, 1.0)
 
 

@@ -210,7 +210,7 @@ class TrackRun(Run[TrackModel]):
             margin=self.margin,
             batch=self.batch,
             positive_share=self.positive_share,
-            weights=label_weights(data.rates, kinds),
+            weights=label_weights(data.rates, data.variances, kinds),
             bf16=compute.bf16,
             seed=self.seed,
         )

@@ -28,6 +28,7 @@ from dnaannot.training.trainer import MicroLoss
 
 _VALIDATION_CORE = 16_384
 _NEWTON_STEPS = 30
+_LEAST_VARIANCE = 1e-9  # less is rounding
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,25 @@ class TrackLosses:
         return torch.where(self._is_binary.to(logits.device), entropy, squares)
 
 
-def label_weights(rates: Sequence[float], kinds: Sequence[str]) -> tuple[float, ...]:
-    """Weights (K,), mean 1, that make labels of any base rate count alike.
+def label_weights(
+    rates: Sequence[float], variances: Sequence[float], kinds: Sequence[str]
+) -> tuple[float, ...]:
+    """Weights (K,), mean 1, that make labels of any base rate or scale count alike.
 
-    A binary label is weighed by the inverse of the entropy of its base rate, so that the loss
-    of knowing no more than that rate is the same for each.
+    A binary label is weighed by the inverse of the entropy of its base rate, a quantity by the
+    inverse of its variance, so that the loss of knowing no more than the mean is the same for
+    each.
+
+    Args:
+        rates: base rate of each binary label.
+        variances: of each quantity; one that does not vary counts as if its variance were 1.
+        kinds: "binary" or "quantity".
     """
     shares = np.clip(np.asarray(rates, np.float64), 1e-4, 1 - 1e-4)
     entropy = -shares * np.log(shares) - (1 - shares) * np.log(1 - shares)
-    weights = np.where([kind == "binary" for kind in kinds], 1 / entropy, 1.0)
+    spread = np.asarray(variances, np.float64)
+    spread = np.where(spread > _LEAST_VARIANCE, spread, 1.0)
+    weights = 1 / np.where([kind == "binary" for kind in kinds], entropy, spread)
     return tuple((weights / weights.mean()).tolist())
 
 

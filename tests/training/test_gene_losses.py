@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from dnaannot.datasets.genes import Batch, WindowSampler, window_arrays
+from dnaannot.datasets.genes import (
+    Batch,
+    LabelledSequence,
+    Region,
+    WindowSampler,
+    window_arrays,
+)
 from dnaannot.dna.grammar import gene_grammar
+from dnaannot.dna.sequence import GAP
+from dnaannot.dna.transcript import Strand, Transcript, exon_bounds, with_phases
 from dnaannot.nn.model import GeneModel
+from dnaannot.predict.scorer import Compute
+from dnaannot.training import genes
 from dnaannot.training.gene_data import Pair, read_gene_data
 from dnaannot.training.gene_run import GeneRun
-from dnaannot.training.genes import GeneLosses, GeneObjective
+from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
 
 OBJECTIVE = GeneObjective(window=1_800, batch=3, crf_start=0)
 EDGES = 2 / OBJECTIVE.window
@@ -128,3 +139,73 @@ def test_gradients_reach_every_weight(losses, model):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+class TestValidation:
+    GAPS = slice(1400, 1460)
+
+    @pytest.fixture
+    def regions(self):
+        codes = np.zeros(3_000, np.uint8)
+        codes[self.GAPS] = GAP
+        labels, genes = np.zeros(3_000, np.uint8), np.zeros((0, 2), np.int64)
+        sequence = LabelledSequence("s", codes, labels, genes)
+        return [Region(sequence, *span) for span in ((0, 500), (1000, 2000), (2500, 3000))]
+
+    @staticmethod
+    def gene(strand, *spans, **more):
+        return Transcript("s", strand, with_phases(list(spans), strand), name=str(spans), **more)
+
+    @pytest.fixture
+    def reference(self):
+        plus, minus = Strand.PLUS, Strand.MINUS
+        return [
+            self.gene(plus, (0, 90), has_start=False),  # the sequence's end cuts it
+            self.gene(plus, (200, 290)),
+            self.gene(minus, (450, 540)),
+            self.gene(plus, (900, 960), (980, 1070)),
+            self.gene(minus, (1100, 1190), (1250, 1310)),
+            self.gene(plus, (1460, 1520), has_start=False),  # a gap does
+            self.gene(minus, (1850, 1910), (2100, 2130)),
+            self.gene(plus, (2400, 2460), (2600, 2690)),  # in an intron
+            self.gene(minus, (2900, 3000), has_start=False),
+        ]
+
+    def test_genes_that_a_border_cuts_count_on_neither_side(self, monkeypatch, regions, reference):
+        """A predictor that finds all of them, as far as a region holds them, is right."""
+
+        def predict(pieces):
+            ((name, _),) = pieces
+            region = regions[int(name.split("/")[1])]
+            yield SimpleNamespace(
+                transcripts=[t for each in reference if (t := clipped(each, region, name))]
+            )
+
+        monkeypatch.setattr(
+            genes, "GenePredictor", lambda model, compute: SimpleNamespace(predict=predict)
+        )
+        metrics = GeneValidation([regions], [reference], Compute())(None)
+        assert metrics["score"] == 1
+        predictor = genes.GenePredictor(None, None)
+        predicted, expected, _ = genes._side_by_side(predictor, regions, reference)
+        assert [exon_bounds(t) for t in predicted] == [exon_bounds(t) for t in expected]
+        assert len(expected) == 5
+
+
+def clipped(transcript, region, name):
+    """What a region holds of a transcript, in its coordinates; None where that is nothing."""
+    exons = tuple(
+        exon._replace(start=max(exon.start, region.start), end=min(exon.end, region.end))
+        for exon in transcript.exons
+        if exon.start < region.end and exon.end > region.start
+    )
+    if not exons:
+        return None
+    ends = [transcript.start >= region.start, transcript.end <= region.end]
+    has_start, has_stop = ends if transcript.strand is Strand.PLUS else ends[::-1]
+    return replace(
+        transcript,
+        exons=exons,
+        has_start=transcript.has_start and has_start,
+        has_stop=transcript.has_stop and has_stop,
+    ).moved(-region.start, name)

@@ -216,6 +216,17 @@ def test_a_signal_is_the_log_of_its_mean_or_a_threshold(folder):
     assert (hard.train[1].sequence.targets == UNKNOWN).all()
 
 
+def test_means_and_variances_are_of_what_is_trained_on(folder):
+    values = np.random.default_rng(5).gamma(2, 3, LENGTH).astype(np.float32)
+    write_bigwig(folder / "s.bw", {"a": LENGTH}, [Block("a", 0, values)])
+    data = read(folder, "s.bw", validation=[Interval("a", 20_000, 30_000)])
+    known = np.concatenate([r.sequence.targets[r.rows, 0] for r in data.train])
+    known = known[is_known(known)]
+    assert 0 < len(known) < (LENGTH - 10_000) / 128
+    assert data.rates == pytest.approx([known.mean()])
+    assert data.variances == pytest.approx([known.astype(float).var()])
+
+
 def test_matched_negatives_leave_the_rest_unknown(folder):
     validation = [Interval("a", 0, 9_000)]
     data = read(folder, "dnase__x.bed", validation=validation, negatives=2)

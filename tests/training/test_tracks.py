@@ -96,10 +96,21 @@ class TestLoss:
         assert found <= expected
 
     def test_a_label_of_any_base_rate_counts_alike(self):
-        weights = np.array(label_weights([0.5, 0.01], ["binary", "binary"]))
+        weights = np.array(label_weights([0.5, 0.01], [0.25, 0.01], ["binary", "binary"]))
         assert weights.mean() == pytest.approx(1)
         entropies = [-p * np.log(p) - (1 - p) * np.log(1 - p) for p in (0.5, 0.01)]
         assert weights[0] * entropies[0] == pytest.approx(weights[1] * entropies[1])
+
+    def test_a_quantity_of_any_scale_counts_alike(self, random):
+        """The loss of knowing the mean alone is that of every other label."""
+        values = random.normal(size=(500, 3)) * [0.1, 3.0, 0.0]
+        variances, kinds = values.var(axis=0), ["quantity"] * 3 + ["binary"]
+        weights = np.array(label_weights([0.0] * 3 + [0.2], [*variances, 0.16], kinds))
+        entropy = -0.2 * np.log(0.2) - 0.8 * np.log(0.8)
+        losses = weights * [*variances, entropy]
+        assert losses[:2] == pytest.approx(losses[3])
+        assert losses[2] == 0
+        assert weights[2] == pytest.approx(losses[3])
 
 
 class TestValidation:

@@ -31,5 +31,10 @@ def naming_remedy(ours: Iterable[str], theirs: Iterable[str], otherwise: str) ->
     return otherwise
 
 
+def same_name(name: str, names: Iterable[str]) -> str | None:
+    """The one of the names that differs from a name by `chr` or case alone, None if none does."""
+    return next((other for other in names if _plain(other) == _plain(name)), None)
+
+
 def _plain(name: str) -> str:
     return name.lower().removeprefix("chr")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from dnaannot.dna.interval import Interval
-from dnaannot.dna.names import listed
+from dnaannot.dna.names import listed, same_name
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
@@ -50,11 +50,13 @@ class WantedRegions:
             if name in sizes:
                 self.on(name, sizes[name])
                 continue
+            other = same_name(name, sizes)
+            remedy = f"Write the names in the regions as the genome does: '{other}'."
             raise DataError(
                 f"sequence '{name}' is not in the genome, which has {listed(sizes)}.",
                 path=self.path,
                 line=regions[0].line or None,
-                remedy=_other_naming(name, sizes),
+                remedy=remedy if other else _OTHER_GENOME,
             )
         self.regions = [r._replace(end=min(r.end, sizes[r.sequence])) for r in self.regions]
 
@@ -75,16 +77,6 @@ class WantedRegions:
                     remedy=_OTHER_GENOME,
                 )
         return [(region.start, min(region.end, length)) for region in regions]
-
-
-def _other_naming(name: str, sizes: Mapping[str, int]) -> str:
-    """What to do where the genome names the sequence with `chr` and the regions without, or so."""
-    bare = name.removeprefix("chr")
-    other = bare if bare != name else f"chr{name}"
-    if other not in sizes:
-        return _OTHER_GENOME
-    change = "without" if other == bare else "with"
-    return f"It has '{other}': write the names in the regions {change} 'chr'."
 
 
 def predict_all_regions(

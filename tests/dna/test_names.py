@@ -1,4 +1,4 @@
-from dnaannot.dna.names import counted, listed, naming_remedy
+from dnaannot.dna.names import counted, listed, naming_remedy, same_name
 
 
 def test_names_beyond_the_fourth_are_counted():
@@ -9,6 +9,12 @@ def test_names_beyond_the_fourth_are_counted():
 def test_names_that_differ_in_spelling_alone_are_told():
     assert "'chr' or by case" in naming_remedy(["chr1", "x"], ["2", "X"], "Look elsewhere.")
     assert naming_remedy(["chr1"], ["2", "Xchr"], "Look elsewhere.") == "Look elsewhere."
+
+
+def test_a_name_in_another_spelling_is_found():
+    assert same_name("2", ["chr1", "Chr2", "2a"]) == "Chr2"
+    assert same_name("chrX", ["x"]) == "x"
+    assert same_name("chr3", ["chr1", "30"]) is None
 
 
 def test_one_thing_is_singular():

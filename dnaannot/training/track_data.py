@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -72,25 +72,20 @@ class TrackData:
     @property
     def rates(self) -> list[float]:
         """Base rate of each binary label in the training regions, mean of each quantity."""
-        return [self._mean_of(k) for k in range(len(self.labels))]
+        return [self._moment(k, 1) for k in range(len(self.labels))]
 
     @property
     def variances(self) -> list[float]:
         """Variance of each label's known targets in the training regions."""
-        return [
-            self._mean_of(k, lambda values, mean=mean: (values - mean) ** 2)
-            for k, mean in enumerate(self.rates)
-        ]
+        return [self._moment(k, 2, mean) for k, mean in enumerate(self.rates)]
 
-    def _mean_of(
-        self, k: int, function: Callable[[np.ndarray], np.ndarray] = lambda values: values
-    ) -> float:
-        """Mean of a function of the known targets of a label; 0 where none is known."""
+    def _moment(self, k: int, power: int, about: float = 0.0) -> float:
+        """Mean power of the known targets of a label less `about`; 0 where none is known."""
         total = count = 0.0
         for region in self.train:
             column = region.sequence.targets[region.rows, k]
-            known = column[is_known(column)]
-            total += float(function(known.astype(np.float64)).sum())
+            known = column[is_known(column)].astype(np.float64)
+            total += float(((known - about) ** power).sum())
             count += len(known)
         return total / max(count, 1.0)
 

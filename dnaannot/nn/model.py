@@ -35,7 +35,33 @@ class TaskModel(nn.Module):
         """What the header of its file says beside its task, encoder and halo, as JSON."""
 
 
-class GeneModel(TaskModel):
+class LabelModel(TaskModel):
+    """An encoder with a head that scores K labels a base.
+
+    Args:
+        config: the encoder.
+        labels: K.
+    """
+
+    def __init__(self, config: EncoderConfig, labels: int) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config)
+        self.head = LabelHead(self.encoder.channels, labels)
+
+    @property
+    def halo(self) -> int:
+        """Bases to each side of a window that its scores depend on, a multiple of the stride."""
+        stride = self.encoder.config.stride
+        return self.encoder.halo + -(-self.head.halo // stride) * stride
+
+    def label_scores(self, tokens: Tensor) -> Tensor:
+        """Scores (B, L, K) float32 of tokens (B, L), L a multiple of the stride."""
+        padding = tokens == PAD
+        bases = ~padding.unsqueeze(-1) if bool(padding.any()) else None
+        return self.head(self.encoder(tokens), bases).float()
+
+
+class GeneModel(LabelModel):
     """Emissions (B, L, 17) of tokens (B, L), and label-pair weights for the grammar.
 
     Args:
@@ -54,10 +80,8 @@ class GeneModel(TaskModel):
     def __init__(
         self, config: EncoderConfig, min_intron: int = 20, reach: int | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(config, len(LABELS))
         self.grammar: Grammar = gene_grammar(min_intron)
-        self.encoder = build_encoder(config)
-        self.head = LabelHead(self.encoder.channels, len(LABELS))
         self.pair_weights = nn.Parameter(torch.zeros(len(self.grammar.pairs)))
         self.inner_start = nn.Parameter(torch.zeros(1))
         self.reach = max(0, min(REACH, self.halo - 3)) if reach is None else reach
@@ -65,21 +89,13 @@ class GeneModel(TaskModel):
             raise ValueError(f"start codons {self.reach} bases away lie past the halo")
         self.register_load_state_dict_pre_hook(_without_inner_start)
 
-    @property
-    def halo(self) -> int:
-        """Bases to each side of a window that its emissions depend on, a multiple of the stride."""
-        stride = self.encoder.config.stride
-        return self.encoder.halo + -(-self.head.halo // stride) * stride
-
     def facts(self) -> dict[str, Any]:
         grammar = {"min_intron": self.grammar.min_intron, "pairs": self.grammar.pairs}
         return {"labels": list(LABELS), "grammar": grammar, "start_reach": self.reach}
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Emissions (B, L, 17) float32 of tokens (B, L), L a multiple of the stride."""
-        padding = tokens == PAD
-        bases = ~padding.unsqueeze(-1) if bool(padding.any()) else None
-        scores = self.head(self.encoder(tokens), bases).float()
+        scores = self.label_scores(tokens)
         plus, minus = inner_starts(tokens, self.reach)
         own = self.inner_start.float()
         starts = torch.stack((plus * own, minus * own), -1)  # (B, L, 2)

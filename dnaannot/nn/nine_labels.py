@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from dnaannot.dna.grammar import BEND_LABELS, UNKNOWN
 from dnaannot.dna.nine_labels import NINE
 from dnaannot.nn.crf import LinearChainCRF
-from dnaannot.nn.encoder import PAD, EncoderConfig, build_encoder
-from dnaannot.nn.heads import LabelHead
-from dnaannot.nn.model import TaskModel
+from dnaannot.nn.encoder import EncoderConfig
+from dnaannot.nn.model import LabelModel, TaskModel
 
 _PSEUDO_COUNT = 0.5
 
 
-class NineLabelModel(TaskModel):
+class NineLabelModel(LabelModel):
     """Scores (B, L, 9) of tokens (B, L), as Mupparapu et al. (2025) train them on BEND.
 
     Args:
@@ -31,16 +30,8 @@ class NineLabelModel(TaskModel):
     task = "bend"
 
     def __init__(self, config: EncoderConfig, crf: bool = False) -> None:
-        super().__init__()
-        self.encoder = build_encoder(config)
-        self.head = LabelHead(self.encoder.channels, NINE)
+        super().__init__(config, NINE)
         self.crf = LinearChainCRF(NINE, batch_first=True) if crf else None
-
-    @property
-    def halo(self) -> int:
-        """Bases to each side that a score depends on, a multiple of the stride."""
-        stride = self.encoder.config.stride
-        return self.encoder.halo + -(-self.head.halo // stride) * stride
 
     def facts(self) -> dict[str, Any]:
         return {"labels": list(BEND_LABELS), "crf": self.crf is not None}
@@ -71,9 +62,7 @@ class NineLabelModel(TaskModel):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Scores (B, L, 9) float32 of tokens (B, L), L a multiple of the stride."""
-        padding = tokens == PAD
-        bases = ~padding.unsqueeze(-1) if bool(padding.any()) else None
-        return self.head(self.encoder(tokens), bases).float()
+        return self.label_scores(tokens)
 
     def nats(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Negative log-likelihood, summed over bases, of labels (B, L) uint8 given scores.

@@ -59,7 +59,7 @@ class Genes:
 
     Attributes:
         name: of the sequence.
-        codes: (L,) uint8, gaps marked.
+        codes: (L,) uint8, gaps marked unless the genes come from a journal.
         transcripts: in order of position; must be consumed before the next sequence.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,18 @@ _POINTS = 200
 _WORDS = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "mcc": "MCC"}
 
 
+class Losses(NamedTuple):
+    """Losses of a run.
+
+    Attributes:
+        means: of so many steps each, in order.
+        steps: those of one mean.
+    """
+
+    means: Sequence[float]
+    steps: int = 1
+
+
 def readable(key: str) -> str:
     """A metric's key as it is shown: `chr2L.exon_f1` becomes "chr2L exon F1"."""
     group, dot, name = key.rpartition(".")
@@ -29,7 +41,7 @@ def readable(key: str) -> str:
 
 def draw_curves(
     history: Sequence[Mapping[str, float]],
-    losses: Sequence[float],
+    losses: Losses,
     keys: Sequence[str],
     axis: str,
     levels: Mapping[str, float],
@@ -38,7 +50,7 @@ def draw_curves(
 
     Args:
         history: metrics of each validation; the one with the highest `score` is marked.
-        losses: of each step.
+        losses: of its steps.
         keys: the metrics to draw.
         axis: what their values are.
         levels: values by name to compare with, lower being better; the lowest is named.
@@ -62,11 +74,12 @@ def draw_curves(
     return buffer.getvalue()
 
 
-def _draw_losses(axis: Axes, losses: Sequence[float]) -> None:
+def _draw_losses(axis: Axes, losses: Losses) -> None:
     """Means of neighbouring steps, and over them a line that a tenth of the run smooths."""
-    size = max(1, len(losses) // _POINTS)
-    starts = np.arange(0, len(losses), size)
-    means = np.array([np.mean(losses[start : start + size]) for start in starts.tolist()])
+    size = max(1, len(losses.means) // _POINTS)
+    first = range(0, len(losses.means), size)
+    means = np.array([np.mean(losses.means[at : at + size]) for at in first])
+    starts = losses.steps * np.array(first)
     axis.plot(starts, means, color="#9ec7e0", linewidth=0.9)
     width = max(1, len(means) // 20)
     reach = [min(width, i, len(means) - 1 - i) for i in range(len(means))]

@@ -13,7 +13,7 @@ from typing import Any
 
 from dnaannot.evaluate.page import figure, page, table
 from dnaannot.formats.output import atomic_output, make_folder
-from dnaannot.training.curves import draw_curves, readable
+from dnaannot.training.curves import Losses, draw_curves, readable
 
 _MOST_COLUMNS = 14
 
@@ -44,7 +44,7 @@ def write_report(
     folder: Path,
     settings: Mapping[str, Any],
     history: Sequence[Mapping[str, float]],
-    losses: Sequence[float],
+    losses: Losses,
     data: Mapping[str, Mapping[str, Any]],
     curves: Curves | None = None,
     remarks: Sequence[str] = (),
@@ -54,7 +54,7 @@ def write_report(
     Args:
         settings: of the run.
         history: metrics of each validation.
-        losses: of each step of this call.
+        losses: of its steps.
         data: what became of each input, by its name: columns and their values.
         curves: what is drawn of the validations.
         remarks: sentences for the head of the page.
@@ -69,7 +69,8 @@ def write_report(
         "validation": list(history),
     }
     with atomic_output(folder / "report.json") as stream:
-        json.dump({**facts, "losses": list(losses)}, stream, indent=1)
+        course = {"steps_a_loss": losses.steps, "losses": list(losses.means)}
+        json.dump({**facts, **course}, stream, indent=1)
     drawn = curves.of(history[0]) if history else []
     picture = draw_curves(history, losses, drawn, curves.axis, curves.levels)
     with atomic_output(folder / "curves.png", "wb") as stream:

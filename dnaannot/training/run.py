@@ -20,6 +20,7 @@ from dnaannot.nn.checkpoint import model_bytes
 from dnaannot.nn.model import TaskModel
 from dnaannot.predict.device import choose_compute
 from dnaannot.predict.scorer import Compute
+from dnaannot.training.curves import Losses
 from dnaannot.training.estimate import peak_memory
 from dnaannot.training.processes import join_processes
 from dnaannot.training.report import Curves, write_report
@@ -139,27 +140,24 @@ class Run(ABC, Generic[Model]):
         compute = choose_compute(self.device, threads=self.threads)
         job = self.prepared(compute)
         schedule = self.plan(job, compute)
-        losses: list[float] = []
-
-        def record(step: int, steps: int, loss: float) -> None:
-            losses.append(loss)
-            if processes.is_first:
-                on_step(step, steps, loss)
-
-        trainer = self._trainer(job, compute, schedule, record)
+        trainer = self._trainer(
+            job, compute, schedule, on_step if processes.is_first else lambda *_: None
+        )
         if self.resume:
             trainer.load_state(self.state_path)
-        history = trainer.run().history or []
-        best = max(history, key=lambda metrics: metrics["score"])
+        progress = trainer.run()
+        best = max(progress.history, key=lambda metrics: metrics["score"])
         remarks = [*job.remarks(best), f"memory at its peak: {_gigabytes(compute)}"]
         if best["step"] == 0:
             remarks.insert(0, "No weights were better than those it started from, which are kept.")
         for remark in remarks:
             self.note(remark)
         if processes.is_first:
+            losses = Losses(progress.losses, schedule.steps_a_loss)
             write_report(
-                self.report_folder, self.settings(), history, losses, job.data, job.curves, remarks
-            )
+                self.report_folder, self.settings(), progress.history, losses, job.data,
+                job.curves, remarks,
+            )  # fmt: skip
             self.state_path.unlink(missing_ok=True)
         return best
 

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +24,8 @@ from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.processes import ALONE, Processes
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_MOST_LOSSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Schedule:
     save_seconds: float = 120.0
     patience: int = 0
 
+    @property
+    def steps_a_loss(self) -> int:
+        """Steps whose losses are kept as one, their mean: no more than a report needs."""
+        return max(1, -(-self.steps // _MOST_LOSSES))
+
     def rate(self, step: int) -> float:
         """Learning rate of a 0-based step."""
         if step < self.warmup:
@@ -70,12 +77,23 @@ class Progress:
         best: best validation score so far.
         stale: validations since then.
         history: one dict for each validation.
+        losses: means of so many steps each as `Schedule.steps_a_loss` says, in order.
     """
 
     step: int = 0
     best: float = -math.inf
     stale: int = 0
-    history: list[dict[str, float]] | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def record(self, loss: float, steps_a_loss: int) -> None:
+        """Take in the loss of the next step."""
+        taken = self.step % steps_a_loss
+        if taken == 0 or not self.losses:
+            self.losses.append(loss)
+        else:
+            self.losses[-1] += (loss - self.losses[-1]) / (taken + 1)
+        self.step += 1
 
 
 MicroLoss = Callable[[], Tensor]
@@ -123,7 +141,7 @@ class Trainer(Generic[Module]):
         self.is_trained = is_trained
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.fingerprint = {"schedule": asdict(schedule), **(fingerprint or {})}
-        self.progress = Progress(history=[])
+        self.progress = Progress()
         decayed = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
         plain = [p for p in module.parameters() if p.ndim <= 1 and p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -174,7 +192,7 @@ class Trainer(Generic[Module]):
         saved = time.monotonic()
         while self.progress.step < self.schedule.steps and not self._is_stale:
             loss = self._step(self.progress.step, pool)
-            self.progress.step += 1
+            self.progress.record(loss, self.schedule.steps_a_loss)
             self.on_step(self.progress.step, self.schedule.steps, loss)
             due = self.progress.step % self.schedule.validate_every == 0
             if due or self.progress.step == self.schedule.steps:
@@ -224,7 +242,6 @@ class Trainer(Generic[Module]):
         self.module.eval()
         metrics = self.processes.from_first(self.validate(self.module))
         metrics = {"step": self.progress.step, **metrics}
-        assert self.progress.history is not None
         self.progress.history.append(metrics)
         if metrics["score"] > self.progress.best:
             self.progress.best, self.progress.stale = metrics["score"], 0

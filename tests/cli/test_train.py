@@ -165,6 +165,12 @@ def test_a_killed_run_resumed_is_an_undisturbed_one(train, folder, monkeypatch, 
     weights = other[0].state_dict()
     assert all(value.equal(weights[name]) for name, value in one[0].state_dict().items())
     assert one[1]["card"]["metrics"] == other[1]["card"]["metrics"]
+    reports = [
+        json.loads((folder / f"{name}.safetensors.report" / "report.json").read_text())
+        for name in ("whole", "m")
+    ]
+    assert len(reports[0]["losses"]) == 9
+    assert all(reports[0][key] == reports[1][key] for key in ("losses", "validation"))
     assert "m.safetensors.state" not in left(folder)
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from dnaannot.training.curves import _styles, draw_curves, readable
+from dnaannot.training.curves import Losses, _draw_losses, _styles, draw_curves, readable
 from dnaannot.training.report import Curves, write_report
 
 LABELS = [f"dnase__t{i}" for i in range(8)]
@@ -38,7 +40,7 @@ class Tables(HTMLParser):
 
 
 def rows_of(tmp_path, history, **more):
-    write_report(tmp_path, {"steps": 9, "init": None}, history, [2.0, 1.0], {}, **more)
+    write_report(tmp_path, {"steps": 9, "init": None}, history, Losses([2.0, 1.0]), {}, **more)
     return Tables((tmp_path / "report.html").read_text()).rows
 
 
@@ -72,7 +74,18 @@ def test_no_two_curves_look_alike(keys):
 
 
 def test_a_run_without_validation_or_steps_is_drawn():
-    assert imread(io.BytesIO(draw_curves([], [], [], "bits", {}))).shape[2] == 4
+    assert imread(io.BytesIO(draw_curves([], Losses([]), [], "bits", {}))).shape[2] == 4
+
+
+@pytest.mark.parametrize("count", [7, 450])
+def test_losses_stand_at_their_steps(count):
+    axis = Figure().subplots()
+    _draw_losses(axis, Losses(np.arange(count) * 5.0, steps=5))
+    line = axis.lines[0]
+    size = max(1, count // 200)
+    assert line.get_xdata()[:3].tolist() == [0, 5 * size, 10 * size]
+    middles = line.get_xdata()[:-1] + 5 * (size - 1) / 2
+    assert line.get_ydata()[:-1] == pytest.approx(middles)
 
 
 def test_names_of_metrics():

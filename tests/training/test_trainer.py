@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import dnaannot.training.trainer
 from dnaannot.errors import DataError, ModelError
 from dnaannot.training.trainer import Schedule, Trainer
 
@@ -33,6 +34,11 @@ def fitness(module):
     x = torch.linspace(-1, 1, 30).view(10, 3)
     with torch.no_grad():
         return {"score": -(module(x) - x.sum(1, keepdim=True)).pow(2).mean().item()}
+
+
+@pytest.fixture
+def few_losses(monkeypatch):
+    monkeypatch.setattr(dnaannot.training.trainer, "_MOST_LOSSES", 3)
 
 
 def trainer(module=None, schedule=SCHEDULE, saved=None, **options):
@@ -93,8 +99,17 @@ def test_workers_change_no_bit(workers):
     assert torch.equal(weights(one.module), weights(other.module))
 
 
+def test_of_many_losses_means_are_kept(few_losses):
+    told = []
+    running = trainer(on_step=lambda step, steps, loss: told.append(loss))
+    running.run()
+    assert running.schedule.steps_a_loss == 4
+    means = [sum(told[at : at + 4]) / 4 for at in (0, 4, 8)]
+    assert running.progress.losses == pytest.approx(means)
+
+
 @pytest.mark.parametrize("interrupted_after", [1, 4, 5, 11])
-def test_a_resumed_run_is_an_undisturbed_one(tmp_path, interrupted_after):
+def test_a_resumed_run_is_an_undisturbed_one(tmp_path, few_losses, interrupted_after):
     undisturbed, path = trainer(), tmp_path / "state"
     undisturbed.run()
 
@@ -117,6 +132,7 @@ def test_a_resumed_run_is_an_undisturbed_one(tmp_path, interrupted_after):
     progress = second.run()
     assert torch.equal(weights(second.module), weights(undisturbed.module))
     assert progress.history == undisturbed.progress.history
+    assert progress.losses == undisturbed.progress.losses
     assert Trainer.steps_of(path) == 12
 
 

@@ -33,17 +33,16 @@ from dnaannot.dna.forward_backward_logs import (
 from dnaannot.dna.forward_backward_tables import (
     ALL_LABELS,
     Steps,
-    build_model,
     list_steps,
     shifted_scores,
 )
 from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.posterior_path import (
+    PathModel,
     at_donor,
     at_landing,
-    intron_ends,
     joining_states,
-    step_tables,
+    path_model,
 )
 
 BURN_IN = 65_536
@@ -85,6 +84,7 @@ def posteriors(
     labels: bool = False,
     begin: np.ndarray | None = None,
     end: np.ndarray | None = None,
+    path: PathModel | None = None,
 ) -> Iterator[BlockPosterior]:
     """Posteriors of consecutive blocks of one sequence, each when its burn-in has come.
 
@@ -99,6 +99,7 @@ def posteriors(
         burn_in: bases after a block from which its backward pass begins.
         labels: whether label posteriors are wanted.
         begin, end: (S,) bool, states in which a path may begin and end, the grammar's by default.
+        path: `path_model(grammar, weights)`, made once for many sequences.
 
     Raises:
         ValueError: if no path fits the sequence.
@@ -106,7 +107,8 @@ def posteriors(
     """
     begin = grammar.begins if begin is None else begin
     end = grammar.ends if end is None else end
-    passes = _Passes(grammar, weights, begin, max(burn_in, grammar.jump_bases), labels)
+    path = path_model(grammar, weights) if path is None else path
+    passes = _Passes(grammar, path, begin, max(burn_in, grammar.jump_bases), labels)
     for words, emissions, states in blocks:
         if len(words):
             passes.extend(words, emissions, states)
@@ -171,14 +173,12 @@ class _Passes:
     """Forward and backward passes around the decoded path of one sequence."""
 
     def __init__(
-        self, grammar: Grammar, weights: np.ndarray, begin: np.ndarray, burn_in: int, labels: bool
+        self, grammar: Grammar, path: PathModel, begin: np.ndarray, burn_in: int, labels: bool
     ) -> None:
         self.queue: deque[_Stretch] = deque()
-        self._model = build_model(grammar, weights)
+        self._model, self._step_score, self._is_jump, self._ends_intron = path
         self._begin, self._begin_rule = begin, grammar.begin_rule
         self._burn_in, self._labels = burn_in, labels
-        self._step_score, self._is_jump = step_tables(self._model)
-        self._ends_intron = intron_ends(self._model)
 
     def is_burnt_in(self) -> bool:
         """Whether the first stretch of the queue has its burn-in after it."""

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from dnaannot.dna.forward_backward_tables import Model
+from dnaannot.dna.forward_backward_tables import Model, build_model
+from dnaannot.dna.grammar import Grammar
+
+
+class PathModel(NamedTuple):
+    """A grammar with weights as `dnaannot.dna.posterior` reads them: S states.
+
+    Attributes:
+        model: as the kernels take it.
+        step_score: (S, S) score of each step between states.
+        is_jump: (S, S) whether it is a jump.
+        ends_intron: (S,) whether an intron may end at a base in the state.
+    """
+
+    model: Model
+    step_score: np.ndarray
+    is_jump: np.ndarray
+    ends_intron: np.ndarray
+
+
+def path_model(grammar: Grammar, weights: np.ndarray) -> PathModel:
+    """What posteriors need of a grammar and its weights (P,), whatever the sequence."""
+    model = build_model(grammar, weights)
+    return PathModel(model, *step_tables(model), intron_ends(model))
 
 
 def step_tables(model: Model) -> tuple[np.ndarray, np.ndarray]:

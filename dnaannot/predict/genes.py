@@ -17,6 +17,7 @@ import torch
 
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_words
 from dnaannot.dna.posterior import BlockPosterior, posteriors
+from dnaannot.dna.posterior_path import path_model
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Exon, Transcript, read_transcripts
 from dnaannot.dna.viterbi import Viterbi
@@ -112,6 +113,7 @@ class GenePredictor:
         self.stride = model.encoder.config.stride
         self._scorer = Scorer(model, compute, both_strands)
         self._viterbi = Viterbi(self.grammar, self.weights)
+        self._path = path_model(self.grammar, self.weights)
         self._gap_emissions = gap_emissions(self.grammar, self.weights)
 
     def predict(
@@ -198,7 +200,7 @@ class GenePredictor:
         if length > _CPU_BLOCKS * BLOCK and crf_cuda.is_available(device):
             made = posterior_cuda.posteriors(*given, device, labels=labels)
         else:
-            made = posteriors(*given, labels=labels)
+            made = posteriors(*given, labels=labels, path=self._path)
         for found in made:
             yield *waiting.popleft(), found
 

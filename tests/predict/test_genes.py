@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from dnaannot.dna import posterior_path
 from dnaannot.dna.grammar import LABEL_INDEX, MIRRORED_LABEL, gene_grammar
 from dnaannot.dna.sequence import N, reverse_complement, translate
 from dnaannot.dna.transcript import Exon, Strand, write_labels
@@ -109,6 +110,20 @@ def test_scores_that_are_no_numbers_are_refused(tiny_model, fly_codes, monkeypat
         broken.head.linear.bias[LABEL_INDEX[label]] = value
     with pytest.raises(ModelError, match="no numbers on chr.*fp32"):
         predict(broken, fly_codes[:5_000])
+
+
+def test_what_all_sequences_share_is_made_once(tiny_model, fly_codes, monkeypatch):
+    made, build_model = [], posterior_path.build_model
+
+    def counted(*arguments):
+        made.append(build_model(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(posterior_path, "build_model", counted)
+    predictor = GenePredictor(tiny_model, Compute())
+    for found in predictor.predict((name, fly_codes[:500].copy()) for name in "abc"):
+        list(found.transcripts)
+    assert len(made) == 1
 
 
 def test_label_posteriors_do_not_change_the_genes(tiny_model, fly_codes, found):

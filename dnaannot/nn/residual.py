@@ -8,6 +8,8 @@ first and last three taps; the middle tap stays as it is. That is 10 matrix prod
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,6 +111,43 @@ def _transformed(weight: Tensor, dtype: torch.dtype) -> _Weights:
     return _Weights(pairs, centre)
 
 
+Kept = dict[tuple[int, torch.dtype], tuple[Tensor, int, _Weights]]
+"""By the weight's identity: the weight, its version and what was made of it."""
+
+
+class _Kept(threading.local):
+    """Where each thread keeps what it makes of weights, None for nowhere."""
+
+    place: Kept | None = None
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def keeping(place: Kept) -> Iterator[None]:
+    """Inference within makes the same of a layer's weights once for all calls with one `place`.
+
+    The weights must not change between the calls. Most changes are noticed, but not all: fused
+    optimizers and `.data` leave a tensor's version as it is. Threads may share a place.
+    """
+    before, _kept.place = _kept.place, place
+    try:
+        yield
+    finally:
+        _kept.place = before
+
+
+def _known_or_transformed(weight: Tensor, dtype: torch.dtype) -> _Weights:
+    place = _kept.place
+    if place is None or weight.is_inference():  # that has no version
+        return _transformed(weight, dtype)
+    known = place.get((id(weight), dtype))
+    if known is None or known[1] != weight._version:
+        known = place[id(weight), dtype] = weight, weight._version, _transformed(weight, dtype)
+    return known[2]
+
+
 def _array(values: Tensor) -> np.ndarray:
     """The same memory as an array, bfloat16 as int16."""
     values = values.detach()
@@ -134,7 +173,8 @@ def paired_conv(x: Tensor, conv: nn.Conv1d, norm: nn.LayerNorm, bases: Tensor | 
     parameters = (conv.weight, conv.bias, norm.weight, norm.bias)
     if torch.is_grad_enabled() and any(values.requires_grad for values in (x, *parameters)):
         return _PairedConv.apply(x, *parameters, norm.eps, keep, dilation)
-    rest = (keep, dilation, _transformed(conv.weight, x.dtype), _NOTHING[x.dtype])
+    weights = _known_or_transformed(conv.weight, x.dtype)
+    rest = (keep, dilation, weights, _NOTHING[x.dtype])
     return _paired_conv(x, conv.bias, norm.weight, norm.bias, norm.eps, *rest)
 
 

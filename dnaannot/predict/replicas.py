@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from dnaannot.nn.gpu_memory import free_gpu_memory
+from dnaannot.nn.residual import Kept, keeping
 
 WORKERS_PER_GPU = 2
 _MOST_BASES = 1 << 21
@@ -40,7 +41,8 @@ class Replicas:
     """A network that any number of threads may call, each served by one of its devices.
 
     Args:
-        network: in evaluation mode; takes tokens (B, L) and gives a tensor (B, rows, ...).
+        network: in evaluation mode, its weights as they will stay; takes tokens (B, L) and gives
+            a tensor (B, rows, ...).
         devices: "cpu", or GPUs as "cuda:0".
         bf16: compute in bfloat16.
     """
@@ -51,6 +53,7 @@ class Replicas:
             for number, device in enumerate(devices)
         }
         self._bf16, self._chosen = bf16, frozenset(devices)
+        self._kept: Kept = {}
         self._most_bases: dict[str, int] = {}  # of a batch, where memory has run out
         self._next_device = itertools.cycle(devices)
         self._mine = threading.local()
@@ -113,7 +116,11 @@ class Replicas:
         # the CPU may stand in for a GPU and have no bfloat16 of its own
         bf16 = self._bf16 and (device in self._chosen or has_fast_bf16(device))
         kind = batch.device.type
-        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, torch.bfloat16, enabled=bf16),
+            keeping(self._kept),
+        ):
             return network(batch).float()
 
 

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -78,6 +79,73 @@ def test_inference_gives_the_values_of_training():
     trained = one(x, None)
     with torch.inference_mode():
         assert torch.equal(one(x, None), trained)
+
+
+@pytest.fixture
+def transformed(monkeypatch):
+    """Weights that were transformed, in order."""
+    made, transform = [], residual._transformed
+
+    def counted(weight, dtype):
+        made.append(weight)
+        return transform(weight, dtype)
+
+    monkeypatch.setattr(residual, "_transformed", counted)
+    return made
+
+
+def infer(layer, x, place=None):
+    with torch.inference_mode():
+        if place is None:
+            return layer(x, None)
+        with residual.keeping(place):
+            return layer(x, None)
+
+
+def test_weights_are_transformed_once_where_they_are_kept(transformed):
+    one, place, x = layer(7, 2), {}, torch.randn(1, 50, 24)
+    expected = infer(one, x)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: infer(one, x, place), range(8)))
+    assert all(torch.equal(values, expected) for values in found)
+    assert 1 + 1 <= len(transformed) <= 1 + 2  # both threads may be the first
+    infer(one, x)
+    infer(one, x, {})
+    assert len(transformed) <= 3 + 2
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD, None])
+def test_kept_weights_that_change_are_transformed_again(optimizer):
+    one, place, x = layer(7, 2), {}, torch.randn(1, 50, 24)
+    before = infer(one, x, place)
+    if optimizer is None:
+        one.load_state_dict({name: 2 * values for name, values in one.state_dict().items()})
+    else:
+        one(x, None).square().sum().backward()
+        optimizer(one.parameters(), lr=0.1).step()
+    after = infer(one, x, place)
+    assert not torch.equal(after, before)
+    assert torch.equal(after, infer(one, x))
+
+
+def test_kept_weights_are_those_of_one_layer_and_type():
+    one, other, place = layer(7, 2), layer(7, 2), {}
+    with torch.no_grad():
+        other.conv.weight.mul_(2)
+    x = torch.randn(1, 50, 24)
+    for each in (one, other, copy.deepcopy(one)):
+        for values in (x, x.bfloat16()):
+            with torch.autocast("cpu", torch.bfloat16, enabled=values.dtype == torch.bfloat16):
+                assert torch.equal(infer(each, values, place), infer(each, values))
+    assert set(one.state_dict()) == {"conv.weight", "conv.bias", "norm.weight", "norm.bias"}
+
+
+def test_training_beside_kept_weights_takes_its_own(transformed):
+    one, place, x = layer(7, 2), {}, torch.randn(1, 50, 24)
+    infer(one, x, place)
+    with residual.keeping(place):
+        one(x, None)
+    assert len(transformed) == 2
 
 
 def test_a_batch_is_its_rows():

@@ -97,6 +97,17 @@ class TestStretch:
             np.testing.assert_array_equal(sequence.targets[row], target)
 
 
+def place_of(piece, sequence):
+    """Where a piece begins in its sequence, and whether it is of the other strand."""
+    tokens = piece.tokens[: piece.bases]
+    for is_flipped in (False, True):
+        strand = reverse_complement(tokens) if is_flipped else tokens
+        start = sequence.codes.tobytes().find(strand.astype(np.uint8).tobytes())
+        if start >= 0:
+            return start, is_flipped
+    raise AssertionError("it is no piece of the sequence")
+
+
 class TestSampler:
     @pytest.fixture
     def sampler(self, sequence):
@@ -104,23 +115,52 @@ class TestSampler:
         return StretchSampler(regions, 400, 32, 8, positive_share=0.5, seed=3)
 
     def test_positions_outside_the_regions_never_appear(self, sampler, sequence):
-        starts = {}
-        for start in range(0, LENGTH, 8):
-            starts[sequence.codes[start : start + 40].tobytes()] = start
         seen = set()
         for piece in sampler.batch(0, 200):
-            for tokens, back in (
-                (piece.tokens[: piece.bases], False),
-                (reverse_complement(piece.tokens[: piece.bases]), True),
-            ):
-                start = starts.get(tokens[:40].tobytes())
-                if start is not None:
-                    local = piece.bases - piece.centres - 2 if back else piece.centres
-                    seen.update((local + start).tolist())
+            start, is_flipped = place_of(piece, sequence)
+            local = piece.bases - piece.centres - 2 if is_flipped else piece.centres
+            seen.update((local + start).tolist())
         at = sequence.centres
         allowed = set(at[(at < 1000) | (at >= 2000)].tolist())
         assert seen <= allowed
         assert len(seen) > 0.9 * len(allowed)
+
+    def test_both_strands_are_drawn(self, sampler, sequence):
+        flips = [place_of(piece, sequence)[1] for piece in sampler.batch(0, 200)]
+        assert np.mean(flips) == pytest.approx(0.5, abs=0.15)
+
+    def test_stretches_begin_at_multiples_of_the_stride(self, sampler, sequence):
+        starts = [place_of(piece, sequence)[0] for piece in sampler.batch(0, 100)]
+        assert len(set(starts)) > 50
+        assert all(start % 8 == 0 for start in starts)
+
+    def test_every_step_draws_anew(self, sampler, sequence):
+        places = [
+            tuple(place_of(piece, sequence) for piece in sampler.batch(step, 4))
+            for step in range(20)
+        ]
+        assert len(set(places)) == 20
+
+    @pytest.mark.parametrize("rare", [0, 1, 2])
+    def test_what_is_drawn_lies_anywhere_between_the_margins(self, codes, rare):
+        """And is of any label, in whatever region the positives of that label are."""
+        centres = np.arange(32, LENGTH, 16)
+        targets = np.zeros((len(centres), 3), np.uint8)
+        row = [30, 90, 170][rare]
+        targets[row, rare] = 1
+        targets[[5, 100], (rare + 1) % 3] = 1
+        sequence = TrackSequence("s", codes, centres, targets)
+        regions = [TrackRegion(sequence, *span) for span in ((0, 1000), (1300, 2000), (2200, 3000))]
+        sampler = StretchSampler(regions, 256, 32, 8, positive_share=1.0, seed=3)
+        found = []
+        for piece in sampler.batch(0, 200):
+            start, _ = place_of(piece, sequence)
+            if (piece.targets[:, rare] == 1).any():
+                found.append(centres[row] - start)
+        assert len(found) > 60  # of the two labels that have positives, half
+        assert 32 <= min(found) < 64
+        assert 192 < max(found) <= 224
+        assert np.std(found) == pytest.approx(192 / np.sqrt(12), rel=0.15)
 
     def test_a_step_is_the_same_whenever_it_is_asked_for(self, sampler):
         first = sampler.batch(7, 3)

@@ -67,6 +67,12 @@ def test_held_out_regions_keep_their_distance(folder):
     assert data.counts["h3k4me1__x"]["validation_known"] == 10_000 // 128
 
 
+def test_both_sides_of_a_held_out_region_keep_their_distance(folder):
+    data = read(folder, "dnase__x.bed", validation=[Interval("a", 25_000, 35_000)])
+    spans = [(r.start, r.end) for r in data.train if r.sequence.name == "a"]
+    assert spans == [(0, 15_000), (45_000, LENGTH)]
+
+
 def test_the_last_tenth_is_held_out_where_nothing_is_said(folder):
     data = read(folder, "h3k4me1__x.bed")
     assert [(r.sequence.name, r.start, r.end) for r in data.validation] == [("a", 54_000, LENGTH)]

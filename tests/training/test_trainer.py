@@ -79,6 +79,34 @@ def test_it_learns_and_reports():
     ]
 
 
+def test_averages_with_the_start_are_tried_where_it_had_learned():
+    """Weights run past the best on a straight line: what lies between is better than both ends."""
+    saved, seen = [], []
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+
+    def validate(module):
+        seen.append(module.weight.item())
+        return {"score": -((module.weight.item() - 0.4 * 10) ** 2)}
+
+    def losses(module, step):
+        return [lambda: (module.weight - 100).pow(2).sum()]
+
+    schedule = Schedule(steps=20, learning_rate=0.5, warmup=0, final_share=1.0, validate_every=20)
+    running = trainer(
+        module, schedule, saved, validate=validate, losses_of_step=losses, is_trained=True
+    )
+    history = running.run().history
+    start, end = seen[0], seen[1]
+    assert start == 0
+    assert end == pytest.approx(10, abs=0.5)
+    assert seen[2:] == pytest.approx([0.7 * end, 0.4 * end])
+    assert [told.get("start_share") for told in history] == [None, None, 0.3, 0.6]
+    assert [told["step"] for told in history] == [0, 20, 20, 20]
+    assert saved[-1] is history[-1]
+    assert module.weight.item() == end
+
+
 def test_gradients_are_those_of_the_mean_loss():
     module, clipped = network(), []
     expected = network()
@@ -176,7 +204,7 @@ def test_what_is_trained_already_is_kept_where_training_does_harm(tmp_path, inte
     second = trainer(network(7), **options)
     second.load_state(path)
     progress = second.run()
-    assert [metrics["step"] for metrics in progress.history] == [0, 4, 8, 12]
+    assert [metrics["step"] for metrics in progress.history] == [0, 4, 8, 12, 12, 12]
     assert saved == [{"step": 0, "score": before}]
 
 

@@ -11,6 +11,7 @@ from dnaannot.cli.options import BasePairs
 from dnaannot.cli.selfpretrain import selfpretrain
 from dnaannot.cli.train_bend import BEND_ONLY, bend_options, bend_run
 from dnaannot.cli.train_compare import compare, compare_options
+from dnaannot.cli.train_end import announce
 from dnaannot.cli.train_options import FROM_ONE, POSITIVE, SHARE, output_option, run_options
 from dnaannot.cli.train_tracks import train_tracks
 
@@ -142,7 +143,8 @@ def train_genes(
         compare(run, seeds, console)
         return
     with console.progress("training", unit="steps") as on_progress:
-        _announce(run.train(lambda step, steps, loss: on_progress(step, steps)), run, console)
+        best = run.train(lambda step, steps, loss: on_progress(step, steps))
+    announce(best, run, console)
 
 
 def _gene_run(files: tuple[str, ...], options: dict[str, Any], console: Console) -> GeneRun:
@@ -154,12 +156,6 @@ def _gene_run(files: tuple[str, ...], options: dict[str, Any], console: Console)
     if not files or len(files) % 2:
         raise click.UsageError("give pairs: a genome and its annotation, then the next pair.")
     return GeneRun(files=files, note=console.note, warn=console.warn, **options)
-
-
-def _announce(best: dict[str, float], run: Run[Any], console: Console) -> None:
-    shown = ", ".join(f"{k} {v:.3f}" for k, v in best.items() if k not in ("score", "step"))
-    console.note(f"best at step {best.get('step', 0)}: {shown}")
-    console.note(f"wrote {run.output} and {run.report_folder}")
 
 
 train.add_command(train_tracks)

@@ -11,6 +11,7 @@ import click
 from dnaannot.cli.console import Console
 from dnaannot.cli.options import BasePairs, coverage_option, min_reads_option
 from dnaannot.cli.train_compare import compare, compare_options
+from dnaannot.cli.train_end import announce
 from dnaannot.cli.train_options import (
     FROM_ONE,
     FROM_ZERO,
@@ -176,9 +177,7 @@ def train_tracks(
     if pace.steps_a_second:
         rate = pace.steps_a_second * run.batch * run.stretch_bases / 1000
         console.note(f"{rate:,.0f} kb a second, validations included")
-    shown = ", ".join(f"{k} {v:.3f}" for k, v in best.items() if _is_shown(k))
-    console.note(f"best at step {best.get('step', 0)}: {shown}")
-    console.note(f"wrote {run.output} and {run.report_folder}")
+    announce(best, run, console, _is_shown)
 
 
 def _is_shown(metric: str) -> bool:

@@ -61,12 +61,10 @@ class LabelReport:
         genes: genes seen.
         used: genes whose representative transcript became labels.
         rejected: genes left out of the loss, by reason.
-        overlapping: used genes that overlap another used gene's span.
     """
 
     genes: int = 0
     used: int = 0
-    overlapping: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
 
@@ -163,7 +161,6 @@ def label_sequence(
         depth[chosen.start] += 1
         depth[chosen.end] -= 1
     overlap = np.cumsum(depth[:-1]) > 1
-    report.overlapping += sum(bool(overlap[start:end].any()) for start, end in spans)
     labels[unknown | overlap] = UNKNOWN
     array = np.array(sorted(spans), np.int64).reshape(-1, 2)
     return LabelledSequence(name, codes, labels, array)

@@ -28,7 +28,7 @@ from dnaannot.predict.scorer import Compute
 from dnaannot.training.bend_data import Sample, read_bend_data, some_of
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, OnStep, Run
-from dnaannot.training.start import check_start, start_encoder, start_facts, start_files
+from dnaannot.training.start import check_start, start_facts, start_files, with_encoder
 from dnaannot.training.trainer import MicroLoss, Schedule
 
 PAPER_EPOCHS = 10
@@ -278,9 +278,9 @@ class BendRun(Run[NineLabelModel]):
         if self.encoder is None:
             model = NineLabelModel(PRESETS[self.preset or "spt"], self.crf)
         else:
-            encoder = start_encoder(self.encoder, self.preset)
-            model = NineLabelModel(encoder.config, self.crf)
-            model.encoder.load_state_dict(encoder.state_dict())
+            model = with_encoder(
+                self.encoder, self.preset, lambda config: NineLabelModel(config, self.crf)
+            )
         if self.freeze:
             freeze_encoder(model)
         model.begin_with(sample.labels for sample in train)

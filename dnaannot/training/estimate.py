@@ -104,3 +104,8 @@ def taken_memory() -> int:
 def peak_memory(device: str) -> int:
     """Bytes of the device's memory that this process has taken so far, at most."""
     return torch.cuda.max_memory_allocated() if device == "cuda" else taken_memory()
+
+
+def gigabytes(size: float) -> str:
+    """A size in bytes as it is told."""
+    return f"{size / 1e9:.2g} GB" if size < 10e9 else f"{size / 1e9:,.0f} GB"

@@ -22,9 +22,9 @@ from dnaannot.training.run import Job, Run
 from dnaannot.training.start import (
     check_preset,
     check_start,
-    start_encoder,
     start_facts,
     start_files,
+    with_encoder,
 )
 
 LEAST_INTRON = 20
@@ -137,17 +137,14 @@ class GeneRun(Run[GeneModel]):
     def _model(self) -> GeneModel:
         least = self.min_intron or LEAST_INTRON
         if self.encoder is not None:
-            encoder = start_encoder(self.encoder, self.preset)
-            model = GeneModel(encoder.config, least)
-            model.encoder.load_state_dict(encoder.state_dict())
-            return model
+            return with_encoder(self.encoder, self.preset, lambda config: GeneModel(config, least))
         if self.init is None:
             return GeneModel(PRESETS[self.preset or "strided"], least)
         model, _ = load_gene_model(find(self.init).path)
         check_preset(model, self.preset, self.init)
         if self.min_intron in (None, model.grammar.min_intron):
             return model
-        other = GeneModel(model.encoder.config, least)
+        other = GeneModel(model.encoder.config, least, model.reach)
         other.load_state_dict(model.state_dict())
         return other
 

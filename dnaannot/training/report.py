@@ -24,20 +24,18 @@ class Curves:
 
     Attributes:
         axis: what the values are.
-        keys: the metrics drawn; all but step, score and those in `hidden` by default.
-        hidden: metrics not drawn.
+        keys: the metrics drawn; all but step and score by default.
         levels: values that do not change, drawn as lines across; the lowest is the best.
     """
 
     axis: str = "validation F1"
     keys: Sequence[str] = ()
-    hidden: Sequence[str] = ()
     levels: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, metrics: Mapping[str, float]) -> list[str]:
         """The names of the metrics to draw."""
-        left_out = {"step", "score", *self.hidden}
-        return [key for key in self.keys or metrics if key in metrics and key not in left_out]
+        keys = self.keys or metrics
+        return [key for key in keys if key in metrics and key not in ("step", "score")]
 
 
 def write_report(

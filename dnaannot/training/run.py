@@ -21,7 +21,7 @@ from dnaannot.nn.model import TaskModel
 from dnaannot.predict.device import choose_compute
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.curves import Losses
-from dnaannot.training.estimate import peak_memory
+from dnaannot.training.estimate import gigabytes, peak_memory
 from dnaannot.training.processes import join_processes
 from dnaannot.training.report import Curves, write_report
 from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
@@ -147,7 +147,8 @@ class Run(ABC, Generic[Model]):
             trainer.load_state(self.state_path)
         progress = trainer.run()
         best = max(progress.history, key=lambda metrics: metrics["score"])
-        remarks = [*job.remarks(best), f"memory at its peak: {_gigabytes(compute)}"]
+        memory = gigabytes(peak_memory(compute.device))
+        remarks = [*job.remarks(best), f"memory at its peak: {memory}"]
         if best["step"] == 0:
             remarks.insert(0, "No weights were better than those it started from, which are kept.")
         for remark in remarks:
@@ -279,20 +280,21 @@ def forget(module: nn.Module) -> None:
     module.requires_grad_(True)
 
 
-def _gigabytes(compute: Compute) -> str:
-    return f"{peak_memory(compute.device) / 1e9:.2g} GB"
-
-
 def _say_nothing(message: str) -> None:
     """What a process has to say that is not the first."""
 
 
+def folder_and_name(path: str) -> str:
+    """Of a file's path, its folder's name and its own, as a card may tell them."""
+    return str(Path(*Path(path).parts[-2:]))
+
+
 def _without_folders(argument: str) -> str:
-    """An argument as a card may tell it: of a file's path, its folder's name and its own."""
+    """An argument as a card may tell it."""
     option, equals, value = (
         argument.rpartition("=") if argument.startswith("-") else ("", "", argument)
     )
     path = Path(value)
     if not path.is_absolute() and ".." not in path.parts:
         return argument
-    return option + equals + str(Path(*path.parts[-2:]))
+    return option + equals + folder_and_name(value)

@@ -13,11 +13,11 @@ from dnaannot.catalog import find
 from dnaannot.datasets.unlabelled import LEAST_BASES, MaskedSampler
 from dnaannot.dna.names import counted
 from dnaannot.errors import DataError
-from dnaannot.nn.checkpoint import load_encoder, load_masked_model
+from dnaannot.nn.checkpoint import load_masked_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.masked import MaskedModel
 from dnaannot.predict.scorer import Compute
-from dnaannot.training.estimate import free_memory, measure, taken_memory
+from dnaannot.training.estimate import free_memory, gigabytes, measure, taken_memory
 from dnaannot.training.processes import join_processes
 from dnaannot.training.report import Curves
 from dnaannot.training.run import TRIAL_STEPS, Job, Run
@@ -27,7 +27,7 @@ from dnaannot.training.selfpretrain import (
     MaskedValidation,
     verdict,
 )
-from dnaannot.training.start import start_facts, start_files
+from dnaannot.training.start import check_preset, start_facts, start_files, with_encoder
 from dnaannot.training.trainer import Schedule, Trainer
 from dnaannot.training.unlabelled_data import UnlabelledData, read_unlabelled
 
@@ -134,8 +134,8 @@ class SelfPretrainRun(Run[MaskedModel]):
         estimate = processes.from_first(_estimated(job.model, losses, compute))
         self._refuse_if(
             estimate.memory > free_memory(compute.device),
-            f"training needs about {_gigabytes(estimate.memory)} of memory and "
-            f"{_gigabytes(free_memory(compute.device))} are free.",
+            f"training needs about {gigabytes(estimate.memory)} of memory and "
+            f"{gigabytes(free_memory(compute.device))} are free.",
         )
         seconds = estimate.seconds / processes.count
         if seconds < _QUICK_SECONDS:
@@ -148,7 +148,7 @@ class SelfPretrainRun(Run[MaskedModel]):
             steps = self.steps or max(1, round((self.epochs or EPOCHS) * epoch))
         self.note(
             f"{steps:,} steps, {steps / epoch:.3g} epochs of {sampler.bases / 1e6:.3g} Mb; about "
-            f"{_time(steps * seconds)} and {_gigabytes(taken_memory() + estimate.memory)} on this "
+            f"{_time(steps * seconds)} and {gigabytes(taken_memory() + estimate.memory)} on this "
             "machine"
         )
         if steps < FEWEST_STEPS and not self.time_budget:
@@ -182,15 +182,13 @@ class SelfPretrainRun(Run[MaskedModel]):
             )
 
     def _model(self) -> MaskedModel:
-        preset = PRESETS[self.preset] if self.preset else None
         if self.init is None:
-            return MaskedModel(preset or PRESETS["strided"])
+            return MaskedModel(PRESETS[self.preset or "strided"])
         entry = find(self.init)
-        encoder, facts = load_encoder(entry.path, preset)
-        if facts["task"] == MaskedModel.task:
-            return load_masked_model(entry.path)[0]
-        model = MaskedModel(encoder.config)
-        model.encoder.load_state_dict(encoder.state_dict())
+        if entry.facts["task"] != MaskedModel.task:
+            return with_encoder(self.init, self.preset, MaskedModel)
+        model, _ = load_masked_model(entry.path)
+        check_preset(model, self.preset, self.init)
         return model
 
     def _tell(self, data: UnlabelledData) -> None:
@@ -232,10 +230,6 @@ def _estimated(model: MaskedModel, losses: MaskedLosses, compute: Compute) -> _E
     step_bases = objective.rows * sampler.bases / sampler.windows
     in_flight = min(workers * objective.window, step_bases)
     return _Estimate(cost.seconds * step_bases / workers, cost.memory(round(in_flight)))
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.2g} GB" if size < 10e9 else f"{size / 1e9:,.0f} GB"
 
 
 def _time(seconds: float) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from dnaannot.catalog import find
 from dnaannot.errors import DataError
 from dnaannot.formats.source import file_hash
 from dnaannot.nn.checkpoint import check_encoder, load_encoder
-from dnaannot.nn.encoder import PRESETS, Encoder
+from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.model import TaskModel
+
+Model = TypeVar("Model", bound=TaskModel)
 
 
 def start_files(*names: str | None) -> list[Path]:
@@ -33,16 +37,20 @@ def check_start(encoder: str | None, init: str | None, freeze: bool) -> None:
         raise DataError("there is no encoder to freeze.", remedy="Give it by --encoder.")
 
 
-def start_encoder(name: str, preset: str | None) -> Encoder:
-    """The encoder of a model, by its name or path.
+def with_encoder(name: str, preset: str | None, build: Callable[[EncoderConfig], Model]) -> Model:
+    """A new model with the encoder of another one, which is given by its name or path.
 
     Args:
-        preset: what it must be; any by default.
+        preset: what the encoder must be; any by default.
+        build: makes the model, of random weights.
 
     Raises:
         ModelError: there is no such model, or its encoder is another one.
     """
-    return load_encoder(find(name).path, PRESETS[preset] if preset else None)[0]
+    encoder, _ = load_encoder(find(name).path, PRESETS[preset] if preset else None)
+    model = build(encoder.config)
+    model.encoder.load_state_dict(encoder.state_dict())
+    return model
 
 
 def check_preset(model: TaskModel, preset: str | None, name: str) -> None:

@@ -13,17 +13,17 @@ from dnaannot.dna.names import counted
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_track_model
-from dnaannot.nn.encoder import PRESETS
+from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.report import Curves
-from dnaannot.training.run import Job, Run
+from dnaannot.training.run import Job, Run, folder_and_name
 from dnaannot.training.start import (
     check_preset,
     check_start,
-    start_encoder,
     start_facts,
     start_files,
+    with_encoder,
 )
 from dnaannot.training.track_data import Assembly, TrackData, read_track_data
 from dnaannot.training.track_labels import LabelRules
@@ -122,7 +122,7 @@ class TrackRun(Run[TrackModel]):
                 "training_data": data.hashes,
                 "start": start,
                 "frozen_encoder": self.freeze,
-                "validation": [*self.validation, *map(_folder_and_name, self.validation_genomes)],
+                "validation": [*self.validation, *map(folder_and_name, self.validation_genomes)],
                 "excluded": list(self.exclude),
                 "labels": data.counts,
                 "rules": asdict(self._rules()),
@@ -190,13 +190,14 @@ class TrackRun(Run[TrackModel]):
                 )
             check_preset(model, self.preset, self.init)
             return model
+
+        def build(config: EncoderConfig) -> TrackModel:
+            return TrackModel(config, len(names), self.window, data.sites)
+
         if self.encoder is None:
-            config = PRESETS[self.preset or "regulatory"]
-            model = TrackModel(config, len(names), self.window, data.sites)
+            model = build(PRESETS[self.preset or "regulatory"])
         else:
-            encoder = start_encoder(self.encoder, self.preset)
-            model = TrackModel(encoder.config, len(names), self.window, data.sites)
-            model.encoder.load_state_dict(encoder.state_dict())
+            model = with_encoder(self.encoder, self.preset, build)
         model.tracks = data.labels
         model.start_at(
             [_start(label, rate) for label, rate in zip(data.labels, data.rates, strict=True)]
@@ -244,7 +245,3 @@ def _curves(labels: Sequence[TrackLabel]) -> Curves:
 
 def _paths(texts: Sequence[str]) -> list[Path]:
     return [Path(text) for text in texts]
-
-
-def _folder_and_name(text: str) -> str:
-    return str(Path(*Path(text).parts[-2:]))

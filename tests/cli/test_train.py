@@ -95,14 +95,15 @@ def test_the_largest_seed(train, folder):
 
 
 def test_the_least_intron_is_that_of_the_model_it_starts_from(train, folder, tiny_model):
-    model = GeneModel(tiny_model.encoder.config, 31)
+    model = GeneModel(tiny_model.encoder.config, 31, reach=9)
     model.load_state_dict(tiny_model.state_dict())
     (folder / "m.safetensors").write_bytes(model_bytes(model, {}))
     started = (*SMALL, "--steps", "1", "--init", "m.safetensors", "--validation", "chrII:1-9000")
     for options, least in (((), 31), (("--min-intron", "70"), 70)):
         done = train(*started, "-o", "n.safetensors", *options)
         assert done.status == 0, done.stderr
-        assert load_gene_model(folder / "n.safetensors")[0].grammar.min_intron == least
+        started_from, _ = load_gene_model(folder / "n.safetensors")
+        assert (started_from.grammar.min_intron, started_from.reach) == (least, 9)
 
 
 def test_the_report(train, folder):

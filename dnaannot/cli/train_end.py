@@ -1,0 +1,32 @@
+"""What the training commands say at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dnaannot.cli.console import Console
+
+if TYPE_CHECKING:
+    from dnaannot.training.run import Run
+
+
+def is_metric(name: str) -> bool:
+    """Whether a value of a validation is a metric to tell."""
+    return name not in ("score", "step")
+
+
+def announce(
+    best: Mapping[str, float],
+    run: Run[Any],
+    console: Console,
+    is_shown: Callable[[str], bool] = is_metric,
+) -> None:
+    """Tell the metrics of the weights kept, and where they are.
+
+    Args:
+        is_shown: whether to tell of a metric; the report has all.
+    """
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in best.items() if is_shown(name))
+    console.note(f"best at step {best.get('step', 0)}: {shown}")
+    console.note(f"wrote {run.output} and {run.report_folder}")

@@ -151,6 +151,8 @@ class Run(ABC, Generic[Model]):
         remarks = [*job.remarks(best), f"memory at its peak: {memory}"]
         if best["step"] == 0:
             remarks.insert(0, "No weights were better than those it started from, which are kept.")
+        if share := best.get("start_share"):
+            remarks.insert(0, f"Best was an average: {share:.0%} of the weights it started from.")
         for remark in remarks:
             self.note(remark)
         if processes.is_first:

@@ -11,22 +11,20 @@ if TYPE_CHECKING:
     from dnaannot.training.run import Run
 
 
-def is_metric(name: str) -> bool:
-    """Whether a value of a validation is a metric to tell."""
-    return name not in ("score", "step")
-
-
 def announce(
     best: Mapping[str, float],
     run: Run[Any],
     console: Console,
-    is_shown: Callable[[str], bool] = is_metric,
+    is_shown: Callable[[str], bool] = lambda _: True,
 ) -> None:
     """Tell the metrics of the weights kept, and where they are.
 
     Args:
         is_shown: whether to tell of a metric; the report has all.
     """
-    shown = ", ".join(f"{name} {value:.3f}" for name, value in best.items() if is_shown(name))
+    from dnaannot.training.curves import is_metric
+
+    told = {name: value for name, value in best.items() if is_metric(name) and is_shown(name)}
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in told.items())
     console.note(f"best at step {best.get('step', 0)}: {shown}")
     console.note(f"wrote {run.output} and {run.report_folder}")

@@ -21,6 +21,14 @@ _POINTS = 200
 _WORDS = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "mcc": "MCC"}
 
 
+def is_metric(name: str) -> bool:
+    """Whether a value of a validation is a metric of its own.
+
+    The others are the score, which sums the metrics up, and what tells of which weights they are.
+    """
+    return name not in ("score", "step", "start_share", "seconds")
+
+
 class Losses(NamedTuple):
     """Losses of a run.
 

@@ -95,13 +95,10 @@ class GeneLosses:
         emissions = self._emissions(model, torch.from_numpy(row.tokens))
         if not uses_crf:
             return self._cross_entropy(emissions, row)
-        loss = self._likelihood_loss(model, emissions, row)
-        if self.objective.label_share == 0:
-            return loss
-        return loss + self.objective.label_share * self._cross_entropy(emissions, row)
+        return self._path_loss(model, emissions, row)
 
     def _loss_of_strands(self, model: GeneModel, row: Batch, shift: int) -> Tensor:
-        """Likelihood loss of both strands, and how far each is from the mean of their scores.
+        """Mean loss of both strands, and how far each is from the mean of their scores.
 
         The other strand's cells begin `shift` bases off, as they may in a sequence of any
         length; so many of the window's first bases are left out.
@@ -114,26 +111,29 @@ class GeneLosses:
             emissions, emissions.mean(0, keepdim=True).expand_as(emissions),
             model.pair_weights, seen.words, model.grammar,
         )  # fmt: skip
-        loss = self._likelihood_loss(model, emissions, seen)
-        return (loss + self.objective.strand_share * apart.sum() / emissions.shape[1]) / 2
+        loss = self._path_loss(model, emissions, seen)
+        return loss + self.objective.strand_share * apart.mean() / emissions.shape[1]
 
     def _emissions(self, model: GeneModel, tokens: Tensor) -> Tensor:
         device = model.pair_weights.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.objective.bf16):
             return model(tokens.to(device))
 
-    def _cross_entropy(self, emissions: Tensor, row: Batch) -> Tensor:
-        labels = torch.from_numpy(row.labels).to(emissions.device)
+    def _cross_entropy(self, emissions: Tensor, rows: Batch) -> Tensor:
+        labels = torch.from_numpy(rows.labels).to(emissions.device)
         return label_cross_entropy(emissions, labels, self._weights.to(emissions.device))
 
-    def _likelihood_loss(self, model: GeneModel, emissions: Tensor, row: Batch) -> Tensor:
-        """Negative log-likelihood per base."""
+    def _path_loss(self, model: GeneModel, emissions: Tensor, rows: Batch) -> Tensor:
+        """Mean negative log-likelihood per base, and the cross-entropy by its share."""
         values, possible = crf_log_likelihood(
-            emissions, model.pair_weights, row.words, row.allowed, model.grammar
+            emissions, model.pair_weights, rows.words, rows.allowed, model.grammar
         )
         if not bool(possible.all()):
             self.on_impossible(int((~possible).sum()))
-        return -values.sum() / emissions.shape[1]
+        loss = -values.mean() / emissions.shape[1]
+        if self.objective.label_share == 0:
+            return loss
+        return loss + self.objective.label_share * self._cross_entropy(emissions, rows)
 
 
 def _other_strand(tokens: np.ndarray, shift: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 
 from dnaannot.evaluate.page import figure, page, table
 from dnaannot.formats.output import atomic_output, make_folder
-from dnaannot.training.curves import Losses, draw_curves, readable
+from dnaannot.training.curves import Losses, draw_curves, is_metric, readable
 
 _MOST_COLUMNS = 14
 
@@ -24,7 +24,7 @@ class Curves:
 
     Attributes:
         axis: what the values are.
-        keys: the metrics drawn; all but step and score by default.
+        keys: the metrics drawn; all by default.
         levels: values that do not change, drawn as lines across; the lowest is the best.
     """
 
@@ -35,7 +35,7 @@ class Curves:
     def of(self, metrics: Mapping[str, float]) -> list[str]:
         """The names of the metrics to draw."""
         keys = self.keys or metrics
-        return [key for key in keys if key in metrics and key not in ("step", "score")]
+        return [key for key in keys if key in metrics and is_metric(key)]
 
 
 def write_report(
@@ -102,10 +102,10 @@ def _validation(
     history: Sequence[Mapping[str, float]], best: Mapping[str, float], drawn: Sequence[str]
 ) -> list[str]:
     """A row a validation; of very many metrics those drawn, and the others of the step kept."""
-    keys = [key for key in best if key not in ("step", "score")]
+    keys = [key for key in best if is_metric(key)]
     shown = keys if len(keys) <= _MOST_COLUMNS else list(drawn)
     rows = [
-        [("\u2192 " if metrics is best else "") + f"{metrics['step']:,.0f}"]
+        [("\u2192 " if metrics is best else "") + _which(metrics)]
         + [f"{metrics[key]:.4f}" for key in (*shown, "score")]
         for metrics in history
     ]
@@ -124,6 +124,12 @@ def _validation(
         sections += ["<h2>Labels, at the step kept</h2>"]
         sections += [_table(["label", *map(readable, names)], rows)]
     return sections
+
+
+def _which(metrics: Mapping[str, float]) -> str:
+    """Which weights were validated."""
+    share = metrics.get("start_share")
+    return f"{metrics['step']:,.0f}" + (f", {share:.0%} of the start" if share else "")
 
 
 def _data(data: Mapping[str, Mapping[str, Any]]) -> list[str]:

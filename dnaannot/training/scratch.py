@@ -12,13 +12,13 @@ from dnaannot.errors import DataError, ModelError
 from dnaannot.evaluate.seeds import Estimate, estimate, paired_difference
 from dnaannot.formats.output import atomic_output, make_folder
 from dnaannot.predict.device import choose_compute
+from dnaannot.training.curves import is_metric
 from dnaannot.training.flops import training_flops
 from dnaannot.training.processes import join_processes
 from dnaannot.training.run import Job, Model, OnStep, Run
 from dnaannot.training.trainer import Schedule
 
 _COSTS = "costs.json"
-_NO_METRICS = ("step", "seconds")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class Comparison:
         """Metrics that every run has."""
         runs = [*self.pretrained, *self.scratch]
         return [
-            name for name in runs[0] if name not in _NO_METRICS and all(name in run for run in runs)
+            name
+            for name in runs[0]
+            if (is_metric(name) or name == "score") and all(name in run for run in runs)
         ]
 
     def sentences(self, metrics: Sequence[str] | None = None) -> list[str]:

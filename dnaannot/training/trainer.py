@@ -247,7 +247,8 @@ class Trainer(Generic[Module]):
 
     def _validate_averages(self, start: dict[str, Tensor]) -> None:
         trained = _copied(self.module)
-        for share in START_SHARES:
+        tried = {metrics.get("start_share") for metrics in self.progress.history}
+        for share in (share for share in START_SHARES if share not in tried):
             means = {
                 name: torch.lerp(value, start[name].to(value), share)
                 for name, value in trained.items()

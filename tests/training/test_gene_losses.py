@@ -72,6 +72,15 @@ def test_both_strands_are_learned_from(losses, model, strands):
     assert abs(alone[0] - alone[1]) > 2 * EDGES
 
 
+def test_labels_take_their_share_on_both_strands(losses, model, strands):
+    def value(**shares):
+        return losses(**shares)._loss_of_strands(model, strands[0], 0).item()
+
+    labels = [losses(crf_start=1)._loss(model, row, False).item() for row in strands]
+    added = value(strand_share=1.0, label_share=0.7) - value(strand_share=1.0)
+    assert added == pytest.approx(0.7 * sum(labels) / 2, abs=EDGES)
+
+
 def test_strands_are_drawn_to_their_mean(losses, model, strands):
     values = [
         losses(strand_share=share)._loss_of_strands(model, strands[0], 0).item()

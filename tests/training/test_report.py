@@ -57,6 +57,17 @@ def test_every_validation_has_a_row_and_the_one_kept_is_marked(tmp_path):
     assert ["init", "–"] in rows
 
 
+def test_an_average_kept_is_told_as_one(tmp_path):
+    facts = [(0, {}), (9, {}), (9, {"start_share": 0.3})]
+    history = [{"step": s, **more, "f1": i / 10, "score": i} for i, (s, more) in enumerate(facts)]
+    assert rows_of(tmp_path, history)[:4] == [
+        ["step", "F1", "score"],
+        ["0", "0.0000", "0.0000"],
+        ["9", "0.1000", "1.0000"],
+        ["→ 9, 30% of the start", "0.2000", "2.0000"],
+    ]
+
+
 def test_of_very_many_metrics_those_not_drawn_are_listed_by_label(tmp_path):
     history = [{"step": 5, **{key: i / 100 for i, key in enumerate(METRICS)}, "score": 1.0}]
     drawn = METRICS[:2]

@@ -105,6 +105,7 @@ def test_averages_with_the_start_are_tried_where_it_had_learned():
     assert [told["step"] for told in history] == [0, 20, 20, 20]
     assert saved[-1] is history[-1]
     assert module.weight.item() == end
+    assert len(running.run().history) == 4  # resumed once it was complete
 
 
 def test_gradients_are_those_of_the_mean_loss():

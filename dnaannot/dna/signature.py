@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dnaannot.dna.sequence import N
+from dnaannot.dna.kmers import kmer_numbers
 
 
 def signature(pieces: Iterable[np.ndarray]) -> np.ndarray:
@@ -40,13 +40,8 @@ def signature_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def _words(codes: np.ndarray, k: int) -> np.ndarray:
     """Counts (4,) * k of the words of k known bases."""
-    places = max(0, len(codes) - k + 1)
-    number, is_known = np.zeros(places, np.int64), np.ones(places, bool)
-    for shift in range(k):
-        bases = codes[shift : shift + places]
-        number = 4 * number + np.minimum(bases, N - 1)
-        is_known &= bases < N
-    return np.bincount(number[is_known], minlength=4**k).reshape((4,) * k)
+    numbers, is_known = kmer_numbers(codes, k)
+    return np.bincount(numbers[is_known], minlength=4**k).reshape((4,) * k)
 
 
 def _reverse_complement(counts: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnaannot.dna.kmers import kmer_classes
 from dnaannot.dna.sequence import N
 from dnaannot.nn.encoder import PAD, EncoderConfig, build_encoder
 from dnaannot.nn.heads import LabelHead
@@ -51,13 +52,6 @@ class TrackLabel:
     shift: float = 0.0
 
 
-def word_classes() -> np.ndarray:
-    """(4 ** WORD,) int64, the same number for a word and its reverse complement, from 0 on."""
-    words, powers = np.arange(4**WORD), 4 ** np.arange(WORD)[::-1]
-    mirrored = (3 - words[:, None] // powers % 4)[:, ::-1] @ powers
-    return np.unique(np.minimum(words, mirrored), return_inverse=True)[1]
-
-
 class WordScores(nn.Module):
     """Scores (B, L / stride, K) of cells by the words that stand in them."""
 
@@ -66,7 +60,7 @@ class WordScores(nn.Module):
     def __init__(self, labels: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        classes = torch.from_numpy(word_classes())
+        classes = torch.from_numpy(kmer_classes(WORD))
         none = int(classes.max()) + 1
         self.register_buffer("classes", F.pad(classes, (0, 1), value=none), persistent=False)
         self.of_word = nn.EmbeddingBag(none + 1, labels, mode="sum", padding_idx=none)

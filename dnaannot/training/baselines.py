@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnaannot.dna.kmers import kmer_classes, kmer_numbers
 from dnaannot.dna.sequence import N
 from dnaannot.evaluate.ranking import Ranking
 
@@ -74,37 +75,23 @@ def aurocs(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.array([ranking.auroc for ranking in rankings(scores, labels)])
 
 
-def kmer_columns(k: int) -> np.ndarray:
-    """Column (4^k,) of each k-mer's index; one that reads as another's complement shares it."""
-    words = np.arange(4**k)
-    digits = words[:, None] // 4 ** np.arange(k)[::-1] % 4
-    complement = (3 - digits[:, ::-1]) @ 4 ** np.arange(k)[::-1]
-    return np.unique(np.minimum(words, complement), return_inverse=True)[1]
-
-
 def kmer_frequencies(windows: Windows, chunk: int = 2_000) -> np.ndarray:
     """Frequencies (n, F) float32 of the k-mers of 1 to LONGEST_KMER bases, k by k."""
-    tables = [kmer_columns(k) for k in range(1, LONGEST_KMER + 1)]
+    tables = [kmer_classes(k) for k in range(1, LONGEST_KMER + 1)]
     found = np.empty((len(windows), sum(int(t.max()) + 1 for t in tables)), np.float32)
     for low in range(0, len(windows), chunk):
         rows = np.arange(low, min(low + chunk, len(windows)))
-        tokens = windows.tokens(rows).astype(np.int64)
+        tokens = windows.tokens(rows)
         parts = [_frequencies(tokens, k, table) for k, table in enumerate(tables, 1)]
         found[rows] = np.concatenate(parts, axis=1)
     return found
 
 
-def _frequencies(tokens: np.ndarray, k: int, columns: np.ndarray) -> np.ndarray:
-    n_windows, n_columns = len(tokens), int(columns.max()) + 1
-    width = tokens.shape[1] - k + 1
-    words = np.zeros((n_windows, width), np.int64)
-    is_known = np.ones((n_windows, width), bool)
-    for offset in range(k):
-        bases = tokens[:, offset : offset + width]
-        words = 4 * words + np.minimum(bases, 3)
-        is_known &= bases < N
-    cells = columns[words] + n_columns * np.arange(n_windows)[:, None]
-    counts = np.bincount(cells[is_known], minlength=n_windows * n_columns)
+def _frequencies(tokens: np.ndarray, k: int, classes: np.ndarray) -> np.ndarray:
+    n_windows, n_classes = len(tokens), int(classes.max()) + 1
+    words, is_known = kmer_numbers(tokens, k)
+    cells = classes[words] + n_classes * np.arange(n_windows)[:, None]
+    counts = np.bincount(cells[is_known], minlength=n_windows * n_classes)
     return counts.reshape(n_windows, -1) / np.maximum(is_known.sum(1), 1)[:, None]
 
 

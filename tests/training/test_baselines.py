@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from dnaannot.dna.kmers import kmer_classes
 from dnaannot.dna.sequence import decode, reverse_complement
 from dnaannot.training.baselines import (
     CnnBudget,
@@ -13,7 +14,6 @@ from dnaannot.training.baselines import (
     aurocs,
     draw,
     fit_logistic,
-    kmer_columns,
     kmer_frequencies,
     other_strand,
     predict,
@@ -50,7 +50,7 @@ def test_frequencies_equal_those_of_counted_words():
     found = kmer_frequencies(windows, chunk=2)
     words = [decode(row) for row in windows.tokens(np.arange(3))]
     for k, first in ((1, 0), (3, 2 + 10)):
-        columns = kmer_columns(k)
+        columns = kmer_classes(k)
         for text, row in zip(words, found, strict=True):
             kmers = [text[i : i + k] for i in range(len(text) - k + 1)]
             kmers = [kmer for kmer in kmers if "N" not in kmer]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
+
 
 class DnaannotError(Exception):
     """Base of all errors that a user can mend; the command line prints them and exits with 1.
@@ -48,3 +50,15 @@ class ModelError(DnaannotError):
 
 class DataError(DnaannotError):
     """Inputs are well formed but do not fit together or hold nothing to work on."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of a GPU.
+
+    torch and the libraries that it calls raise a RuntimeError, which tells so in words alone or
+    is an OutOfMemoryError of torch.
+    """
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return "OutOfMemoryError" in kinds or any(words in str(error) for words in _NO_MEMORY)

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from dnaannot import __version__
-from dnaannot.errors import DnaannotError
+from dnaannot.errors import DnaannotError, lacks_memory
 
 COMMANDS: dict[str, str] = {
     "genes": "Predict protein-coding genes in genome sequences.",
@@ -30,8 +30,6 @@ COMMANDS: dict[str, str] = {
 INTERRUPTED = 130
 TERMINATED = 143
 BROKEN_PIPE = 141
-
-_NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 
 
 @dataclass
@@ -138,7 +136,7 @@ def _report(error: BaseException, debug: bool) -> int:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror}", 1)
-    if _lacks_memory(error):
+    if lacks_memory(error):
         return _say(
             "not enough memory. Prediction needs less with a smaller --window or --batch-size, "
             "training with a smaller --batch, --window-bases or --stretch-bases.",
@@ -150,13 +148,6 @@ def _report(error: BaseException, debug: bool) -> int:
         "command line,\nthe output of `dnaannot --version` and the traceback that "
         "DNAANNOT_DEBUG=1 prints.",
         1,
-    )
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of the machine or of a GPU, which torch tells in words alone."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dnaannot.errors import lacks_memory
 from dnaannot.nn.gpu_memory import free_gpu_memory
 from dnaannot.nn.residual import Kept, keeping
 
@@ -69,7 +70,7 @@ class Replicas:
                 parts.append(self._compute(place, tokens[at : at + rows]))
                 at += rows
             except RuntimeError as error:
-                if place == "cpu" or not _lacks_memory(error):
+                if place == "cpu" or not lacks_memory(error):
                     raise
                 self._give_way(device, rows * tokens.shape[1] // 2)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -130,14 +131,6 @@ def _on_cpu(network: torch.nn.Module) -> torch.nn.Module:
     for each in network.parameters():
         copies[id(each)] = torch.nn.Parameter(each.detach().cpu(), each.requires_grad)
     return copy.deepcopy(network, copies).to("cpu")
-
-
-def _lacks_memory(error: RuntimeError) -> bool:
-    """Whether memory ran out, in torch or in a library that it calls."""
-    told = str(error)
-    return isinstance(error, torch.cuda.OutOfMemoryError) or any(
-        words in told for words in ("out of memory", "ALLOC_FAILED")
-    )
 
 
 def bases_at_once(encoder: Any, devices: Sequence[str]) -> int:

@@ -107,6 +107,14 @@ def train() -> None:
     "from their mean; each window is then read on both, at twice the cost.",
 )
 @click.option(
+    "--divergence",
+    type=click.FloatRange(min=0, max=0.5),
+    default=0.0,
+    show_default=True,
+    help="Substitute up to this share of a window's neutral bases, anew each time, as in the "
+    "genome of a relative: few genes are then not learned by heart.",
+)
+@click.option(
     "--min-intron",
     type=click.IntRange(min=4),
     help="Least intron length in bases.  [default: that of --init, else 20]",

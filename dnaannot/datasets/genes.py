@@ -7,12 +7,14 @@ and a resumed run sees what an undisturbed one would have seen.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.datasets.divergence import diverged
 from dnaannot.dna.forward_backward import allowed_labels
 from dnaannot.dna.grammar import (
     INTERGENIC,
@@ -234,6 +236,7 @@ class WindowSampler:
         genic_share: share of the windows that contain part of a gene for sure.
         exon_share: share of those that contain a coding base for sure, where introns are long.
         seed: of the data order.
+        divergence: each window diverges by up to this share of its neutral bases, see `diverged`.
     """
 
     def __init__(
@@ -243,9 +246,11 @@ class WindowSampler:
         genic_share: float = 0.5,
         exon_share: float = 0.0,
         seed: int = 0,
+        divergence: float = 0.0,
     ) -> None:
         self.regions, self.window = list(regions), window
         self.genic_share, self.exon_share, self.seed = genic_share, exon_share, seed
+        self.divergence = divergence
         mass = np.array([region.weight * (region.end - region.start) for region in self.regions])
         self._probability = mass / mass.sum()
         self._genes = [genes_within(region) for region in self.regions]
@@ -266,7 +271,13 @@ class WindowSampler:
         else:
             start = int(random.integers(low, high + 1))
         start = min(max(start, low), high)
-        return window_arrays(region, start, self.window, flip=random.random() < 0.5)
+        flip = random.random() < 0.5
+        if not self.divergence:
+            return window_arrays(region, start, self.window, flip)
+        share = self.divergence * random.random()
+        return window_arrays(
+            region, start, self.window, flip, partial(diverged, divergence=share, random=random)
+        )
 
     def _anchor(self, random: np.random.Generator, region: Region, start: int, end: int) -> int:
         """A base of a gene, which the window shall contain."""
@@ -285,11 +296,20 @@ def genes_within(region: Region) -> np.ndarray:
     return genes[kept]
 
 
-def window_arrays(region: Region, start: int, window: int, flip: bool) -> tuple[np.ndarray, ...]:
+def window_arrays(
+    region: Region,
+    start: int,
+    window: int,
+    flip: bool,
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> tuple[np.ndarray, ...]:
     """Tokens, labels, words and allowed labels (window,) of one window of a region.
 
     Sequence rules at the window's ends look at the true neighbours. Bases past the region are
     padding of unknown label.
+
+    Args:
+        change: makes other codes of the codes and labels of the window and its neighbours.
     """
     codes, labels = region.sequence.codes, region.sequence.labels
     end = min(start + window, region.end)
@@ -298,6 +318,8 @@ def window_arrays(region: Region, start: int, window: int, flip: bool) -> tuple[
     low, high = max(0, start - flank), min(len(codes), end + flank)
     left = start - low
     neighbourhood, own = codes[low:high], labels[start:end]
+    if change is not None:
+        neighbourhood = change(neighbourhood, labels[low:high])
     if flip:
         neighbourhood, own = reverse_complement(neighbourhood), reverse_complement_labels(own)
         left = high - end

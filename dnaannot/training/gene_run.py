@@ -61,6 +61,7 @@ class GeneRun(Run[GeneModel]):
     crf_start: float | None = None
     label_share: float = 0.0
     strand_share: float = 0.0
+    divergence: float = 0.0
     min_intron: int | None = None
 
     @property
@@ -91,6 +92,7 @@ class GeneRun(Run[GeneModel]):
                 objective.genic_share,
                 objective.exon_share,
                 objective.seed,
+                objective.divergence,
             )
             return GeneLosses(objective, sampler, steps, impossible.add)
 
@@ -178,6 +180,7 @@ class GeneRun(Run[GeneModel]):
             crf_start=by_default if self.crf_start is None else self.crf_start,
             label_share=self.label_share,
             strand_share=self.strand_share,
+            divergence=self.divergence,
             bf16=bf16,
             seed=self.seed,
         )

@@ -40,6 +40,7 @@ class GeneObjective:
         label_share: weight of the cross-entropy beside the likelihood.
         strand_share: weight of the strands' divergence from their mean beside the likelihood;
             where it is not 0, each window is read on both strands, at twice the cost.
+        divergence: most substitutions a neutral base by which a window differs from the genome.
         bf16: compute the encoder in bfloat16.
         seed: of the data order.
     """
@@ -52,6 +53,7 @@ class GeneObjective:
     crf_start: float = 0.2
     label_share: float = 0.0
     strand_share: float = 0.0
+    divergence: float = 0.0
     bf16: bool = False
     seed: int = 1
 

@@ -50,13 +50,14 @@ class WantedRegions:
             if name in sizes:
                 self.on(name, sizes[name])
                 continue
-            other = same_name(name, sizes)
-            remedy = f"Write the names in the regions as the genome does: '{other}'."
+            remedy, other = _OTHER_GENOME, same_name(name, sizes)
+            if other is not None:
+                remedy = f"Write the names in the regions as the genome does: '{other}'."
             raise DataError(
                 f"sequence '{name}' is not in the genome, which has {listed(sizes)}.",
                 path=self.path,
                 line=regions[0].line or None,
-                remedy=remedy if other else _OTHER_GENOME,
+                remedy=remedy,
             )
         self.regions = [r._replace(end=min(r.end, sizes[r.sequence])) for r in self.regions]
 

@@ -117,5 +117,17 @@ def test_a_region_may_be_spelled():
     assert named.regions == [Interval("a", 0, 40)]
     with pytest.raises(DataError, match=r"^a:11-20: the region ends at 20, past"):
         WantedRegions("a:11-20").check({"a": 15})
-    with pytest.raises(DataError, match=r"^b: sequence 'b' is not in the genome, which has 'a'"):
-        WantedRegions("b").check({"a": 15})
+
+
+@pytest.mark.parametrize(
+    ("genome", "remedy"),
+    [
+        ("a", "Give the genome that the regions were made on."),
+        ("B", "Write the names in the regions as the genome does: 'B'."),
+    ],
+)
+def test_a_region_on_no_sequence_is_refused(genome, remedy):
+    with pytest.raises(DataError) as raised:
+        WantedRegions("b").check({genome: 15})
+    told = f"b: sequence 'b' is not in the genome, which has '{genome}'. {remedy}"
+    assert str(raised.value) == told

@@ -72,7 +72,7 @@ def _run(
     cost = run_together(contestant)
     say(f"{name}: {sequences:,} sequences, {bases:,} bases: {asdict(cost)}")
     line = row(contestant, [cost])
-    return {"what": name, "sequences": sequences, **{k: v for k, v in line.items() if k != "what"}}
+    return {"what": name, "sequences": sequences, **line}
 
 
 def _contigs(path: Path, bases: str, count: int) -> tuple[Path, int]:

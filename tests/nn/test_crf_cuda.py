@@ -71,10 +71,8 @@ def test_rows_far_from_one_are_rescaled(kernel_device):
     assert_equal_to_numba(partitions(kernel_device, *given), *given)
 
 
-def test_likelihood_and_gradients_are_those_of_the_cpu(kernel_device, monkeypatch):
-    words, allowed, emissions, weights = batch()
-    allowed[:, 4] = 1 << LABEL_INDEX["intron-"]
-    allowed[2, 6:8] = 1 << LABEL_INDEX["start+"]  # fits no path
+def by_kernels_and_numba(kernel_device, monkeypatch, emissions, weights, function):
+    """Pairs, by the kernels and by Numba, of three values of a function and its two gradients."""
     results = []
     for device in (kernel_device, "numba"):
         if device == "numba":
@@ -82,31 +80,39 @@ def test_likelihood_and_gradients_are_those_of_the_cpu(kernel_device, monkeypatc
             device = "cpu"
         scores = torch.from_numpy(emissions).to(device).requires_grad_()
         pairs = torch.from_numpy(weights).to(device).requires_grad_()
-        values, possible = crf_log_likelihood(scores, pairs, words, allowed, GRAMMAR)
+        values = function(scores, pairs)
         (values * torch.arange(1.0, 4.0, device=device)).sum().backward()
-        results.append([part.cpu() for part in (values, possible, scores.grad, pairs.grad)])
-    assert results[0][1].tolist() == [True, True, False]
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-6)
+        results.append([part.detach().cpu() for part in (values, scores.grad, pairs.grad)])
+    return list(zip(*results, strict=True))
+
+
+def test_likelihood_and_gradients_are_those_of_the_cpu(kernel_device, monkeypatch):
+    words, allowed, emissions, weights = batch()
+    allowed[:, 4] = 1 << LABEL_INDEX["intron-"]
+    allowed[2, 6:8] = 1 << LABEL_INDEX["start+"]  # fits no path
+
+    def likelihood(scores, pairs):
+        values, possible = crf_log_likelihood(scores, pairs, words, allowed, GRAMMAR)
+        assert possible.tolist() == [True, True, False]
+        return values
+
+    of_both = by_kernels_and_numba(kernel_device, monkeypatch, emissions, weights, likelihood)
+    for ours, theirs in of_both:
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_divergence_and_gradients_are_those_of_the_cpu(kernel_device, monkeypatch):
     words, _, emissions, weights = batch()
     target = np.random.default_rng(4).normal(size=emissions.shape).astype(np.float32)
-    results = []
-    for device in (kernel_device, "numba"):
-        if device == "numba":
-            monkeypatch.setattr(crf_cuda, "is_available", lambda device: False)
-            device = "cpu"
-        scores = torch.from_numpy(emissions).to(device).requires_grad_()
-        pairs = torch.from_numpy(weights).to(device).requires_grad_()
-        aim = torch.from_numpy(target).to(device)
-        values = crf_divergence(scores, aim, pairs, words, GRAMMAR)
-        (values * torch.arange(1.0, 4.0, device=device)).sum().backward()
-        results.append([part.cpu() for part in (values, scores.grad, pairs.grad)])
-    assert (results[0][0] > 0.1).all()
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-5, atol=1e-5)
+
+    def divergence(scores, pairs):
+        aim = torch.from_numpy(target).to(scores.device)
+        return crf_divergence(scores, aim, pairs, words, GRAMMAR)
+
+    of_both = by_kernels_and_numba(kernel_device, monkeypatch, emissions, weights, divergence)
+    assert (of_both[0][0] > 0.1).all()
+    for ours, theirs in of_both:
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_what_float64_does_not_hold_goes_to_the_logarithmic_kernel(kernel_device, monkeypatch):

@@ -14,6 +14,7 @@ from dnaannot.cli import main
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from dnaannot.dna.grammar import Grammar
     from dnaannot.nn.model import GeneModel
@@ -48,6 +49,22 @@ def kernel_device(monkeypatch: pytest.MonkeyPatch) -> str:
         return "cuda"
     monkeypatch.setattr(crf_cuda, "is_available", lambda device: True)
     return "cpu"
+
+
+@pytest.fixture
+def transformed(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Weights of residual layers that were transformed for inference, in order."""
+    from dnaannot.nn import residual
+
+    made: list[torch.Tensor] = []
+    transform = residual._transformed
+
+    def counted(weight: torch.Tensor, dtype: torch.dtype) -> object:
+        made.append(weight)
+        return transform(weight, dtype)
+
+    monkeypatch.setattr(residual, "_transformed", counted)
+    return made
 
 
 @pytest.fixture(scope="session")

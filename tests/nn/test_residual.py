@@ -81,19 +81,6 @@ def test_inference_gives_the_values_of_training():
         assert torch.equal(one(x, None), trained)
 
 
-@pytest.fixture
-def transformed(monkeypatch):
-    """Weights that were transformed, in order."""
-    made, transform = [], residual._transformed
-
-    def counted(weight, dtype):
-        made.append(weight)
-        return transform(weight, dtype)
-
-    monkeypatch.setattr(residual, "_transformed", counted)
-    return made
-
-
 def infer(layer, x, place=None):
     with torch.inference_mode():
         if place is None:

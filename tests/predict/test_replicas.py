@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from dnaannot.dna.posterior import posteriors
-from dnaannot.nn import residual
 from dnaannot.nn.encoder import PRESETS, EncoderConfig, build_encoder
 from dnaannot.predict import genes, replicas, scorer
 from dnaannot.predict.genes import GenePredictor
@@ -109,19 +108,12 @@ def test_what_did_not_fit_is_not_tried_again_when_a_larger_batch_failed_later():
     assert on_gpu._rows("cpu:0", TOKENS.shape[1]) == 2
 
 
-def test_weights_are_transformed_once_for_all_batches(monkeypatch):
-    made, transform = [], residual._transformed
-
-    def counted(weight, dtype):
-        made.append(weight)
-        return transform(weight, dtype)
-
-    monkeypatch.setattr(residual, "_transformed", counted)
+def test_weights_are_transformed_once_for_all_batches(transformed):
     config = EncoderConfig("residual", 8, (1, 2), kernel=7)
     on_cpu = Replicas(build_encoder(config).eval(), ["cpu"], bf16=False)
     first, again = on_cpu(TOKENS), on_cpu(TOKENS)
     assert np.array_equal(first, again)
-    assert len(made) == 2
+    assert len(transformed) == 2
 
 
 def test_other_errors_are_not_hidden():

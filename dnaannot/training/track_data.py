@@ -60,6 +60,8 @@ class TrackData:
         train, validation: regions.
         counts: by label, positives and known positions to train on and to validate on.
         hashes: SHA-256 of each file by name.
+        rates: base rate of each binary label in the training regions, mean of each quantity.
+        variances: of each quantity's known targets there; 0 for a binary label.
     """
 
     labels: tuple[TrackLabel, ...] = ()
@@ -68,26 +70,8 @@ class TrackData:
     validation: list[TrackRegion] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def rates(self) -> list[float]:
-        """Base rate of each binary label in the training regions, mean of each quantity."""
-        return [self._moment(k, 1) for k in range(len(self.labels))]
-
-    @property
-    def variances(self) -> list[float]:
-        """Variance of each label's known targets in the training regions."""
-        return [self._moment(k, 2, mean) for k, mean in enumerate(self.rates)]
-
-    def _moment(self, k: int, power: int, about: float = 0.0) -> float:
-        """Mean power of the known targets of a label less `about`; 0 where none is known."""
-        total = count = 0.0
-        for region in self.train:
-            column = region.sequence.targets[region.rows, k]
-            known = column[is_known(column)].astype(np.float64)
-            total += float(((known - about) ** power).sum())
-            count += len(known)
-        return total / max(count, 1.0)
+    rates: list[float] = field(default_factory=list)
+    variances: list[float] = field(default_factory=list)
 
 
 def read_track_data(
@@ -139,6 +123,7 @@ def read_track_data(
     check_counts(positives, "positive in the training regions")
     values = {x.name: n["known"] for x, n in counts.items() if x.kind == "quantity"}
     check_counts(values, "value in the training regions")
+    _measure(data)
     return data
 
 
@@ -290,3 +275,22 @@ def _count(data: TrackData) -> None:
             counts[f"{where}positives"] = sum(int(is_positive(each).sum()) for each in columns)
             counts[f"{where}known"] = sum(int(is_known(each).sum()) for each in columns)
         data.counts[label.name] = counts
+
+
+def _measure(data: TrackData) -> None:
+    for k, label in enumerate(data.labels):
+        mean = _moment(data.train, k, 1)
+        data.rates.append(mean)
+        is_quantity = label.kind == "quantity"
+        data.variances.append(_moment(data.train, k, 2, mean) if is_quantity else 0.0)
+
+
+def _moment(regions: Sequence[TrackRegion], k: int, power: int, about: float = 0.0) -> float:
+    """Mean power of the known targets of a label less `about`; 0 where none is known."""
+    total = count = 0.0
+    for region in regions:
+        column = region.sequence.targets[region.rows, k]
+        known = column[is_known(column)].astype(np.float64)
+        total += float(((known - about) ** power).sum())
+        count += len(known)
+    return total / max(count, 1.0)

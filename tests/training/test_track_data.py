@@ -233,6 +233,15 @@ def test_means_and_variances_are_of_what_is_trained_on(folder):
     assert data.variances == pytest.approx([known.astype(float).var()])
 
 
+def test_rates_are_of_what_is_trained_on(folder):
+    data = read(folder, "dnase__x.bed", "h3k4me1__x.bed", validation=[Interval("a", 0, 10_000)])
+    regions = [region.sequence.targets[region.rows] for region in data.train]
+    table = np.ma.masked_equal(np.concatenate(regions), UNKNOWN)
+    assert 0 < table.mean() < 1
+    assert data.rates == pytest.approx(table.mean(axis=0).tolist())
+    assert data.variances == [0, 0]
+
+
 def test_matched_negatives_leave_the_rest_unknown(folder):
     validation = [Interval("a", 0, 9_000)]
     data = read(folder, "dnase__x.bed", validation=validation, negatives=2)

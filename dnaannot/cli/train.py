@@ -107,6 +107,14 @@ def train() -> None:
     "from their mean; each window is then read on both, at twice the cost.",
 )
 @click.option(
+    "--condensed-share",
+    type=SHARE,
+    default=0.0,
+    show_default=True,
+    help="Share of the windows with long introns and intergenic stretches cut short, so that they "
+    "hold whole genes of a large genome.",
+)
+@click.option(
     "--divergence",
     type=click.FloatRange(min=0, max=0.5),
     default=0.0,

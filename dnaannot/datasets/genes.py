@@ -237,6 +237,8 @@ class WindowSampler:
         exon_share: share of those that contain a coding base for sure, where introns are long.
         seed: of the data order.
         divergence: each window diverges by up to this share of its neutral bases, see `diverged`.
+        condensed: a shortened twin of each region, see `dnaannot.datasets.condensed`.
+        condensed_share: share of the windows that are cut from the twins.
     """
 
     def __init__(
@@ -247,6 +249,8 @@ class WindowSampler:
         exon_share: float = 0.0,
         seed: int = 0,
         divergence: float = 0.0,
+        condensed: Sequence[Region] = (),
+        condensed_share: float = 0.0,
     ) -> None:
         self.regions, self.window = list(regions), window
         self.genic_share, self.exon_share, self.seed = genic_share, exon_share, seed
@@ -254,6 +258,8 @@ class WindowSampler:
         mass = np.array([region.weight * (region.end - region.start) for region in self.regions])
         self._probability = mass / mass.sum()
         self._genes = [genes_within(region) for region in self.regions]
+        self.condensed_share = condensed_share if condensed else 0.0
+        self._twins = [(region, genes_within(region)) for region in condensed]
 
     def batch(self, step: int, size: int) -> Batch:
         """The windows of one training step, the same whenever they are asked for."""
@@ -264,6 +270,8 @@ class WindowSampler:
     def _draw(self, random: np.random.Generator) -> tuple[np.ndarray, ...]:
         choice = int(random.choice(len(self.regions), p=self._probability))
         region, genes = self.regions[choice], self._genes[choice]
+        if self.condensed_share and random.random() < self.condensed_share:
+            region, genes = self._twins[choice]
         low, high = region.start, max(region.start, region.end - self.window)
         if len(genes) and random.random() < self.genic_share:
             anchor = self._anchor(random, region, *genes[random.integers(len(genes))])

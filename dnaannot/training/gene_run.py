@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dnaannot.catalog import find
+from dnaannot.datasets.condensed import condensed
 from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.dna.interval import Interval
@@ -62,6 +63,7 @@ class GeneRun(Run[GeneModel]):
     label_share: float = 0.0
     strand_share: float = 0.0
     divergence: float = 0.0
+    condensed_share: float = 0.0
     min_intron: int | None = None
 
     @property
@@ -81,6 +83,7 @@ class GeneRun(Run[GeneModel]):
         self._tell(data)
         objective = self._objective(model, compute.bf16)
         train = self._labelled(data, objective.window)
+        twins = [condensed(region) for region in train] if objective.condensed_share else []
         start = start_facts(self.encoder or self.init)
         impossible = _Count()
 
@@ -93,6 +96,8 @@ class GeneRun(Run[GeneModel]):
                 objective.exon_share,
                 objective.seed,
                 objective.divergence,
+                twins,
+                objective.condensed_share,
             )
             return GeneLosses(objective, sampler, steps, impossible.add)
 
@@ -181,6 +186,7 @@ class GeneRun(Run[GeneModel]):
             label_share=self.label_share,
             strand_share=self.strand_share,
             divergence=self.divergence,
+            condensed_share=self.condensed_share,
             bf16=bf16,
             seed=self.seed,
         )

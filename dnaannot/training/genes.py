@@ -41,6 +41,7 @@ class GeneObjective:
         strand_share: weight of the strands' divergence from their mean beside the likelihood;
             where it is not 0, each window is read on both strands, at twice the cost.
         divergence: most substitutions a neutral base by which a window differs from the genome.
+        condensed_share: share of the windows with long introns and intergenic stretches shortened.
         bf16: compute the encoder in bfloat16.
         seed: of the data order.
     """
@@ -54,6 +55,7 @@ class GeneObjective:
     label_share: float = 0.0
     strand_share: float = 0.0
     divergence: float = 0.0
+    condensed_share: float = 0.0
     bf16: bool = False
     seed: int = 1
 

@@ -18,7 +18,9 @@ from dnaannot.datasets.divergence import diverged
 from dnaannot.dna.forward_backward import allowed_labels
 from dnaannot.dna.grammar import (
     INTERGENIC,
+    INTRON,
     IS_CODING,
+    MINUS,
     RULE_BIT,
     UNKNOWN,
     Grammar,
@@ -117,10 +119,10 @@ def label_sequence(
     """Labels of one sequence from its annotated coding transcripts.
 
     One transcript represents each gene: the `representative` among those that the grammar can
-    spell. Left out of the loss (`UNKNOWN`) are the spans of
-    genes with no such transcript, bases that another transcript of the gene labels otherwise,
-    and bases where the spans of two representatives overlap. Phases are counted anew, as the
-    start codon tells them.
+    spell. Left out of the loss (`UNKNOWN`) are the spans of genes with no such transcript, bases
+    where another transcript of the gene has more (an exon in an intron of the representative, or
+    anything outside it), and bases where the spans of two representatives overlap. Phases are
+    counted anew, as the start codon tells them.
 
     Args:
         codes: (L,) codes, gaps marked.
@@ -177,12 +179,20 @@ def _in_frame(transcript: Transcript) -> Transcript:
 def _disagreement(
     chosen: Transcript, isoforms: Sequence[Transcript], start: int, end: int
 ) -> np.ndarray:
-    """(end - start,) bool: some isoform labels the base otherwise than the chosen one."""
+    """(end - start,) bool: some isoform has more there than the chosen one.
+
+    That is an exon in an intron of the chosen one, or anything outside it. Exons and splice sites
+    of the chosen one are known, and so are its introns where another isoform has nothing: many
+    isoforms of well annotated genomes are fragments of others.
+    """
     own = _local_labels(chosen, start, end)
+    is_intron = np.isin(own, (INTRON, INTRON + MINUS))
     differs = np.zeros(end - start, bool)
     for other in isoforms:
         if other.exons != chosen.exons:
-            differs |= _local_labels(other, start, end) != own
+            labels = _local_labels(other, start, end)
+            has_more = (own == INTERGENIC) | (is_intron & (labels != INTERGENIC))
+            differs |= (labels != own) & has_more
     return differs
 
 

@@ -198,11 +198,10 @@ def test_a_gene_past_the_end_is_unknown():
     other = gene([(2, 11), (500, 520)], name="g.2")
     sequence, report = labelled(codes, [gene(EXONS), other])
     assert report.used == 1
-    assert (sequence.labels[2:10] != UNKNOWN).all()
-    assert (sequence.labels[23:32] == UNKNOWN).all()
+    assert (sequence.labels != UNKNOWN).all()
 
 
-def test_isoforms_are_unknown_where_they_disagree():
+def test_a_gene_is_unknown_where_another_isoform_has_more():
     codes = encode(SPELLED.encode())
     one = gene(EXONS, name="g.1")
     other = gene([(2, 11), (26, 32)], name="g.2")
@@ -212,10 +211,19 @@ def test_isoforms_are_unknown_where_they_disagree():
     assert report.used == 1
     known = sequence.labels != UNKNOWN
     assert np.array_equal(sequence.labels[known], labels[known])
-    assert np.flatnonzero(~known).tolist() == [22, 23, 24, 25]
-    chosen, _ = labelled(codes, [one, other], preferred=["g.2"])
-    assert chosen.labels[26] != UNKNOWN
-    assert np.flatnonzero(chosen.labels == UNKNOWN).tolist() == [22, 23, 24, 25]
+    assert known.all()
+    extra = gene([EXONS[0], (14, 17), EXONS[1]], name="g.3")
+    sequence, _ = labelled(codes, [extra, one], preferred=["g.1"])
+    acceptor, donor = 13, 17
+    unknown = np.flatnonzero(sequence.labels == UNKNOWN)
+    assert unknown.tolist() == list(range(acceptor, donor + 1))
+
+
+def test_what_a_fragment_lacks_is_known():
+    codes = encode(SPELLED.encode())
+    whole, _ = labelled(codes, [gene(EXONS)])
+    both, _ = labelled(codes, [gene(EXONS), gene(EXONS[-1:], name="g.2")])
+    assert np.array_equal(both.labels, whole.labels)
 
 
 def test_genes_that_overlap_are_unknown_there():

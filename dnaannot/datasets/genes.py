@@ -160,7 +160,7 @@ def label_sequence(
         report.used += 1
         chosen = representative(usable, preferred)
         write_labels(chosen, labels)
-        unknown[start:end] |= _disagreement(chosen, isoforms, start, end)
+        unknown[start:end] |= _surpassed(chosen, isoforms, start, end)
         spans.append((chosen.start, chosen.end))
         depth[chosen.start] += 1
         depth[chosen.end] -= 1
@@ -176,7 +176,7 @@ def _in_frame(transcript: Transcript) -> Transcript:
     return replace(transcript, exons=with_phases(intervals, transcript.strand))
 
 
-def _disagreement(
+def _surpassed(
     chosen: Transcript, isoforms: Sequence[Transcript], start: int, end: int
 ) -> np.ndarray:
     """(end - start,) bool: some isoform has more there than the chosen one.

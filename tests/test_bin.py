@@ -16,6 +16,7 @@ import pytest
 
 from dnaannot.dna.sequence import runs
 from dnaannot.evaluate.bend_labels import from_bend_labels
+from dnaannot.nn.checkpoint import read_facts
 
 BIN = Path(__file__).resolve().parents[1] / "bin"
 
@@ -256,7 +257,7 @@ def test_genes_that_augustus_finds_exactly_score_one(bend_files, tmp_path):
 
 
 def write_baseline_data(folder: Path) -> None:
-    """Random sequence with labels that GC content tells, laid out as bin/track-baselines reads."""
+    """Random sequence with labels that GC content tells, laid out as the scripts of tracks read."""
     random = np.random.default_rng(1)
 
     def sequence(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -274,7 +275,8 @@ def write_baseline_data(folder: Path) -> None:
     tracks = folder / "tracks"
     human = sequence(folder / "genes/human_GRCh38_chr19/genome.fa.gz", ["chr19"])
     human |= sequence(tracks / "genomes/hg38_chr22.fa.gz", ["chr22"])
-    yeast = sequence(tracks / "genomes/sacCer3.fa.gz", ["chrI", "chrII", "chrVII"])
+    names = ["I", "II", "IV", "VII", "IX", "X", "XIII", "M"]
+    yeast = sequence(tracks / "genomes/sacCer3.fa.gz", [f"chr{name}" for name in names])
     rows = {name: [(name, 512 * i, rich) for i, rich in enumerate(of)]
             for name, of in (human | yeast).items()}  # fmt: skip
     (tracks / "human_encode/hg38").mkdir(parents=True)
@@ -290,13 +292,16 @@ def write_baseline_data(folder: Path) -> None:
             stream.write(f"{name}\t{start}\t{start + 512}\t{index // 15 + 1}\t{int(not rich)}\n")
     (tracks / "yeast_histone_EMP").mkdir()
     with gzip.open(tracks / "yeast_histone_EMP/emp_windows_sacCer3.tsv.gz", "wt") as stream:
-        stream.write("chrom\tstart\tend\tmismatches\tn_hits\tH3\tH4\n")
+        marks = ["H3", "H4", *(f"m{number}" for number in range(8))]
+        stream.write("chrom\tstart\tend\tstrand\tmismatches\tn_hits\t")
+        stream.write("\t".join(marks) + "\n")
+        more = "\t1:y" * 8
         for name in yeast:
             for _, start, rich in rows[name]:
-                stream.write(f"{name}\t{start}\t{start + 500}\t0\t1\t{int(rich)}:x\t.\n")
-            stream.write(
-                f"{name}\t3\t503\t1\t1\t1:x\t1:y\n{name}\t3\t503\t0\t1\t.\t{len(name) % 2}\n"
-            )
+                rest = f"\t{int(rich)}:y" * 8
+                stream.write(f"{name}\t{start}\t{start + 500}\t+\t0\t1\t{int(rich)}:x\t.{rest}\n")
+            stream.write(f"{name}\t3\t503\t+\t1\t1\t1:x\t1:y{more}\n")
+            stream.write(f"{name}\t3\t503\t+\t0\t1\t.\t{len(name) % 2}{more}\n")
 
 
 def test_track_baselines_train_on_all_sets(tmp_path):
@@ -322,6 +327,37 @@ def test_track_baselines_train_on_all_sets(tmp_path):
     assert found["yeast", "H3", "kmer"] > 0.9
     assert ("methylation", "> 40 CpG", "cnn") in found
     assert "mean h3k4me3" in done.stdout
+
+
+def test_track_arms_differ_in_encoder_and_steps_and_no_run_is_done_twice(
+    tmp_path, monkeypatch, capfd, run
+):
+    write_baseline_data(tmp_path)
+    out = tmp_path / "out"
+    given = ["--sets", "yeast", "--preset", "tiny", "--steps", "1", "--pretraining-steps", "1"]
+    given += ["--warmup", "0", "--seeds", "1", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["track-arms", str(tmp_path), str(out), *given])
+    done = []
+
+    def run_here(command, check):
+        done.append(run(*command[3:]))
+        assert done[-1].status == 0, done[-1].stderr
+
+    monkeypatch.setattr(subprocess, "run", run_here)
+    runpy.run_path(str(BIN / "track-arms"), run_name="__main__")
+    table = capfd.readouterr().out
+    assert len(done) == 4
+    assert (out / "yeast.bed").read_text().splitlines()[1:] == ["chrII\t0\t30720"]
+    for arm, steps in (("scratch", 1), ("pretrained", 1), ("scratch-more", 2)):
+        card = read_facts(out / f"yeast.{arm}.1.safetensors")["card"]
+        assert card["metrics"]["step"] == steps
+        assert bool(card["start"]) == (arm == "pretrained")
+        metrics = json.loads((out / f"yeast.{arm}.1.json").read_text())
+        assert 0 <= metrics["histone.auroc"] <= 1
+        assert any(line.split()[2] == arm for line in table.splitlines())
+    runpy.run_path(str(BIN / "track-arms"), run_name="__main__")
+    assert len(done) == 4
+    assert capfd.readouterr().out == table
 
 
 def test_posterior_error_falls_with_the_burn_in(test_data, tiny_model_file):

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnaannot.dna.sequence import N, T
 from dnaannot.nn.residual import PAIRED_TAPS, add_norm, is_fused, paired_conv
 
 MASK, PAD, VOCABULARY = 5, 6, 7
@@ -89,6 +90,11 @@ def one_hot(tokens: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     table = torch.eye(VOCABULARY, width, dtype=dtype, device=tokens.device)
     table[PAD] = 0
     return table[tokens.long()]
+
+
+def other_strand(tokens: Tensor) -> Tensor:
+    """Tokens (B, L) of the reverse complement; N, MASK and PAD are their own complements."""
+    return torch.where(tokens < N, T - tokens, tokens).flip(1)
 
 
 def _same_conv(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Conv1d:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dnaannot.dna.sequence import A, G, N, T
+from dnaannot.nn.encoder import other_strand
 
 REACH = 900
 """Bases upstream that are searched for another start codon, at most."""
@@ -28,9 +29,7 @@ def inner_starts(tokens: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     Returns:
         Two (B, L) bool, for the plus and the minus strand, on at the A of such an ATG.
     """
-    plus = _inner_starts(tokens, reach)
-    complement = torch.where(tokens < N, T - tokens.int(), N)
-    return plus, _inner_starts(complement.flip(1), reach).flip(1)
+    return _inner_starts(tokens, reach), _inner_starts(other_strand(tokens), reach).flip(1)
 
 
 def _inner_starts(tokens: Tensor, reach: int) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dnaannot.dna.kmers import kmer_classes, kmer_numbers
 from dnaannot.dna.sequence import N
 from dnaannot.evaluate.ranking import Ranking
+from dnaannot.nn.encoder import other_strand
 
 LONGEST_KMER = 5
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -256,11 +257,6 @@ def draw(labels: np.ndarray, size: int, random: np.random.Generator) -> np.ndarr
         if half
         else (random.integers(len(labels), size=size),)
     )
-
-
-def other_strand(tokens: Tensor) -> Tensor:
-    """Tokens (B, L) of the reverse complement."""
-    return torch.where(tokens < N, 3 - tokens, tokens).flip(1)
 
 
 @torch.inference_mode()

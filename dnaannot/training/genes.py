@@ -8,16 +8,18 @@ from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dnaannot.datasets.genes import Batch, Region, WindowSampler
 from dnaannot.dna.grammar import MIRRORED_LABEL
 from dnaannot.dna.interval import Interval
-from dnaannot.dna.sequence import GAP, N, T
+from dnaannot.dna.sequence import GAP, N
 from dnaannot.dna.transcript import Transcript
 from dnaannot.evaluate.gene_metrics import compare
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.nn.crf import crf_divergence, crf_log_likelihood
+from dnaannot.nn.encoder import other_strand
 from dnaannot.nn.model import GeneModel
 from dnaannot.nn.objectives import label_cross_entropy, label_weights
 from dnaannot.predict.choice import mean_exon_posterior
@@ -107,8 +109,9 @@ class GeneLosses:
         The other strand's cells begin `shift` bases off, as they may in a sequence of any
         length; so many of the window's first bases are left out.
         """
-        tokens = np.concatenate((row.tokens, _other_strand(row.tokens, shift)))
-        emissions = self._emissions(model, torch.from_numpy(tokens))[:, shift:]
+        tokens = torch.from_numpy(row.tokens)
+        tokens = torch.cat((tokens, _other_strand(tokens, shift)))
+        emissions = self._emissions(model, tokens)[:, shift:]
         emissions = torch.stack((emissions[0], emissions[1].flip(0)[:, MIRRORED_LABEL.tolist()]))
         seen = Batch(*(np.repeat(part[:, shift:], 2, axis=0) for part in row))
         apart = crf_divergence(
@@ -140,11 +143,10 @@ class GeneLosses:
         return loss + self.objective.label_share * self._cross_entropy(emissions, rows)
 
 
-def _other_strand(tokens: np.ndarray, shift: int) -> np.ndarray:
+def _other_strand(tokens: Tensor, shift: int) -> Tensor:
     """Tokens (B, L) of the reverse complement, moved on by `shift` unknown bases."""
-    complement = np.where(tokens < N, T - tokens, tokens)[:, ::-1]
-    unknown = np.full((len(tokens), shift), N, np.uint8)
-    return np.concatenate((unknown, complement[:, : tokens.shape[1] - shift]), axis=1)
+    complement = other_strand(tokens)[:, : tokens.shape[1] - shift]
+    return F.pad(complement, (shift, 0), value=N)
 
 
 class GeneValidation:

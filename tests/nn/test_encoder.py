@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from dnaannot.nn.encoder import MASK, PAD, PRESETS, EncoderConfig, build_encoder, one_hot
+from dnaannot.dna.sequence import reverse_complement
+from dnaannot.nn.encoder import (
+    MASK,
+    PAD,
+    PRESETS,
+    EncoderConfig,
+    build_encoder,
+    one_hot,
+    other_strand,
+)
 
 RESIDUAL = EncoderConfig("residual", 8, (1, 2, 1), kernel=5)
 STRIDED = EncoderConfig("strided", 12, (1, 2), kernel=3, stride=6, stem_channels=8, stem_kernel=5)
@@ -89,6 +99,15 @@ def test_one_hot():
     assert encoded.shape == (1, 4, 9)
     assert encoded[0].argmax(-1).tolist()[:3] == [0, 4, MASK]
     assert encoded.sum(-1).tolist() == [[1, 1, 1, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_the_other_strand_is_the_reverse_complement_of_each_row(dtype):
+    codes = np.random.default_rng(1).integers(0, 5, (2, 30)).astype(np.uint8)
+    found = other_strand(torch.from_numpy(codes).to(dtype))
+    assert found.dtype == dtype
+    assert found.tolist() == [reverse_complement(row).tolist() for row in codes]
+    assert other_strand(torch.tensor([[0, MASK, 1, PAD]])).tolist() == [[PAD, 2, MASK, 3]]
 
 
 def test_halo_holds_all_that_a_feature_depends_on(encoder):

@@ -15,7 +15,6 @@ from dnaannot.training.baselines import (
     draw,
     fit_logistic,
     kmer_frequencies,
-    other_strand,
     predict,
     score_kmers,
     train_cnn,
@@ -123,4 +122,3 @@ def test_half_of_a_batch_has_a_positive():
     assert len(rows) == 10
     assert (rows == 17).sum() >= 5
     assert len(draw(labels[:5], 10, np.random.default_rng(1))) == 10
-    assert other_strand(torch.tensor([[0, 4, 1]])).tolist() == [[2, 4, 3]]

@@ -129,9 +129,9 @@ def benchmark_windows(arguments: argparse.Namespace) -> None:
     from dnaannot.nn.checkpoint import load_track_model
     from dnaannot.predict.device import choose_compute
     from dnaannot.predict.scorer import Network, tokens_of
-    from dnaannot.predict.track_choice import choose_model
+    from dnaannot.predict.track_choice import candidates
 
-    model, _ = load_track_model(choose_model(arguments.task, arguments.model).path)
+    model, _ = load_track_model(candidates(arguments.task, arguments.model)[0].path)
     codes = next(read_fasta(arguments.genome)).codes
     size = (-(-model.window // model.stride) + 2) * model.stride + 2 * model.halo
     starts = np.linspace(0, len(codes) - size, arguments.windows).astype(int)

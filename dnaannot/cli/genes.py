@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from dnaannot.predict.scorer import Compute
 
 _SAMPLED_BASES = 20_000_000
-_JUDGED_BASES = 20_000
-_SIGNATURE_PIECES = 64
 
 
 @click.command()
@@ -169,7 +167,9 @@ class _Run:
     ) -> tuple[Entry, Iterator[tuple[str, np.ndarray]]]:
         """The model, and the sequences with those put back that were read to choose it."""
         from dnaannot.catalog import bundled
-        from dnaannot.predict.choice import choose, confidence, is_poor, sample, usual_confidence
+        from dnaannot.predict.choice import choose, confidence, is_poor, usual_confidence
+        from dnaannot.predict.nearest import JUDGED_BASES
+        from dnaannot.predict.samples import SIGNED_PIECES, sample
 
         head: list[tuple[str, np.ndarray]] = []
         bases = 0
@@ -177,11 +177,11 @@ class _Run:
             head.append(following)
             bases += len(following[1])
         read = [codes for _, codes in head]
-        choices = choose(bundled(), sample(read, _SIGNATURE_PIECES))
+        choices = choose(bundled(), sample(read, SIGNED_PIECES))
         best = choices[0].entry
         listed = ", ".join(f"{c.entry.name} {c.distance:.2f}" for c in choices)
         self.console.note(f"model: {best.name} (distance of genomic signatures: {listed})")
-        if bases >= _JUDGED_BASES:  # a short locus may hold no gene
+        if bases >= JUDGED_BASES:  # a short locus may hold no gene
             found = confidence(best, sample(read), compute)
             if is_poor(best, found):
                 self.console.warn(

@@ -57,7 +57,7 @@ def show_model(name: str, as_json: bool) -> None:
 def _is_bulky(key: str, rows: Collection[str]) -> bool:
     """Whether a fact is left to --json: numbers for programs, and long lists of small facts."""
     group = key.partition(".")[0] + "."
-    return key.startswith(("grammar.pairs", "signatures.")) or (
+    return key.startswith(("grammar.pairs", "signatures.", "signature_spreads.")) or (
         "." in key and sum(other.startswith(group) for other in rows) > _MOST_OF_A_KIND
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from dnaannot.cli.options import (
 from dnaannot.dna.names import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dnaannot.catalog import Entry
     from dnaannot.errors import DataError
     from dnaannot.formats.fasta_index import IndexedFasta
@@ -54,7 +57,7 @@ _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told b
 @click.option(
     "-o", "--output", default="tracks", show_default=True, metavar="DIR", help="Folder to write."
 )
-@click.option("--model", metavar="NAME|PATH", help="Model to use.  [default: by task]")
+@click.option("--model", metavar="NAME|PATH", help="Model to use.  [default: by task and genome]")
 @click.option(
     "--labels",
     metavar="A,B,...",
@@ -160,15 +163,16 @@ class _Run:
         """Read, predict and write."""
         from dnaannot.nn.checkpoint import load_track_model
         from dnaannot.predict.regions import WantedRegions
-        from dnaannot.predict.track_choice import choose_model
+        from dnaannot.predict.track_choice import candidates
 
         told = self.settings
-        entry = choose_model(told.task, told.model)
-        model, _ = load_track_model(entry.path)
+        entries = candidates(told.task, told.model)
         wanted = WantedRegions(told.regions) if told.regions else None
-        genomes = self._genome(wanted)
+        genomes, pieces = self._genome(wanted)
         if wanted:
             wanted.check(genomes.sizes)
+        entry = self._choose(entries, pieces)
+        model, _ = load_track_model(entry.path)
         predictor = self._predictor(model)
         preview = self._preview(wanted, genomes)
         folder = self._folder(entry, predictor, genomes, preview)
@@ -183,22 +187,47 @@ class _Run:
         if not folder.has_hub and folder.form == "bigwig":
             self.console.note("no hub.txt: give UCSC's name of the genome with --assembly.")
 
-    def _genome(self, wanted: WantedRegions | None) -> Genomes | IndexedFasta:
+    def _genome(
+        self, wanted: WantedRegions | None
+    ) -> tuple[Genomes | IndexedFasta, list[np.ndarray]]:
+        """The genome, and stretches of it that are the same whatever is wanted."""
         from dnaannot.errors import InputFormatError
         from dnaannot.formats.fasta_index import IndexedFasta, indexed_sizes
         from dnaannot.predict.genomes import Genomes
+        from dnaannot.predict.samples import StreamSample, spread_stretches
 
         path = self.settings.find_genome()
         if wanted and (sizes := indexed_sizes(path)):
-            return IndexedFasta(path, sizes, {region.sequence for region in wanted.regions})
-        genomes = Genomes([path], self._warn_of_empty)
-        if not genomes.survey():
+            indexed = IndexedFasta(path, sizes, {region.sequence for region in wanted.regions})
+            return indexed, list(indexed.read(spread_stretches(sizes)))
+        genomes, sample = Genomes([path], self._warn_of_empty), StreamSample()
+        if not genomes.survey(sample.add):
             raise InputFormatError(
                 "A genome that cannot be read twice is of no use here.",
                 path=path,
                 remedy="Give a file, not a pipe.",
             )
-        return genomes
+        return genomes, sample.stretches()
+
+    def _choose(self, entries: Sequence[Entry], stretches: Sequence[np.ndarray]) -> Entry:
+        """The nearest to the genome of models that serve; says so, and where even it is far."""
+        from dnaannot.predict.nearest import JUDGED_BASES, nearest
+        from dnaannot.predict.samples import mostly_known
+
+        pieces = mostly_known(stretches)
+        choices = nearest(entries, pieces)
+        best = choices[0]
+        if len(choices) > 1 and math.isfinite(best.distance):
+            listed = ", ".join(f"{c.entry.name} {c.distance:.2f}" for c in choices)
+            self.console.note(f"distance of genomic signatures: {listed}")
+        if best.is_far and sum(map(len, pieces)) >= JUDGED_BASES:
+            species = ", ".join(best.entry.card.get("species", []))
+            self.console.warn(
+                f"the genome is far ({best.distance:.2f}) from what {best.entry.name} was trained "
+                f"on{f' ({species})' if species else ''}: its tracks may mean little here. "
+                "Train on your own labels: dnaannot train tracks --help"
+            )
+        return best.entry
 
     def _warn_of_empty(self, path: str, name: str) -> None:
         self.console.warn(f"{path}: sequence '{name}' is empty, skipped.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
@@ -75,8 +75,13 @@ def read_fasta(path: str | Path) -> Iterator[Record]:
         yield _record(header, codes)
 
 
-def sequence_sizes(path: str | Path) -> dict[str, int]:
+def sequence_sizes(
+    path: str | Path, on_codes: Callable[[str, bytes], None] = lambda *_: None
+) -> dict[str, int]:
     """Length of each sequence by name, in order, from a pass that checks the whole file.
+
+    Args:
+        on_codes: called with the name of a sequence and the codes that follow in it.
 
     Raises:
         InputFormatError: as `read_fasta` would.
@@ -89,6 +94,7 @@ def sequence_sizes(path: str | Path) -> dict[str, int]:
             sizes[name] = 0
         else:
             sizes[name] += len(item)
+            on_codes(name, item)
     return sizes
 
 

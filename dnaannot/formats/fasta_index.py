@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dnaannot.dna.interval import Interval
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.fasta import codes_of
+
+if TYPE_CHECKING:
+    import pysam
 
 
 class IndexedFasta:
@@ -32,21 +38,22 @@ class IndexedFasta:
         Raises:
             InputFormatError: the file and its index do not fit together.
         """
-        import pysam
+        wanted = [name for name in self.sizes if name in self._wanted]
+        whole = (Interval(name, 0, self.sizes[name]) for name in wanted)
+        yield from zip(wanted, self.read(whole), strict=True)
 
-        verbosity = pysam.set_verbosity(0)
-        try:
-            with pysam.FastaFile(os.fspath(self.path)) as fasta:
-                for name, size in self.sizes.items():
-                    if name in self._wanted:
-                        codes = codes_of(fasta.fetch(name).encode("ascii", "replace"))
-                        if codes is None or len(codes) != size:
-                            raise _stale(self.path)
-                        yield name, codes
-        except (OSError, ValueError, KeyError) as error:
-            raise _stale(self.path) from error
-        finally:
-            pysam.set_verbosity(verbosity)
+    def read(self, stretches: Iterable[Interval]) -> Iterator[np.ndarray]:
+        """Codes (L,) uint8 of each stretch, of any of the file's sequences.
+
+        Raises:
+            InputFormatError: the file and its index do not fit together.
+        """
+        with _opened(self.path) as fasta:
+            for name, start, end, *_ in stretches:
+                codes = codes_of(fasta.fetch(name, start, end).encode("ascii", "replace"))
+                if codes is None or len(codes) != end - start:
+                    raise _stale(self.path)
+                yield codes
 
 
 def indexed_sizes(path: str | Path) -> dict[str, int] | None:
@@ -66,6 +73,21 @@ def indexed_sizes(path: str | Path) -> dict[str, int] | None:
     except (OSError, ValueError, IndexError):
         return None
     return sizes if sizes and len({row[0] for row in rows}) == len(rows) else None
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[pysam.FastaFile]:
+    """The file, whose errors are those of an index that does not fit."""
+    import pysam
+
+    verbosity = pysam.set_verbosity(0)
+    try:
+        with pysam.FastaFile(os.fspath(path)) as fasta:
+            yield fasta
+    except (OSError, ValueError, KeyError) as error:
+        raise _stale(path) from error
+    finally:
+        pysam.set_verbosity(verbosity)
 
 
 def _stale(path: str | Path) -> InputFormatError:

@@ -1,39 +1,21 @@
-"""Which bundled model fits a genome."""
+"""Which bundled gene model fits a genome."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dnaannot.catalog import Entry
-from dnaannot.dna.sequence import N
-from dnaannot.dna.signature import signature, signature_distance
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import ModelError
 from dnaannot.nn.checkpoint import load_gene_model
 from dnaannot.predict.genes import GenePredictor
+from dnaannot.predict.nearest import Choice, nearest
 from dnaannot.predict.scorer import Compute
 
-SAMPLE_PIECES, SAMPLE_PIECE_BASES = 8, 36_864
 POOR_FIT = 0.6
 """A genome fits poorly where a model's score on it is under this share of its card's."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A model and how near its training genomes are to a sample of a genome.
-
-    Attributes:
-        entry: the model.
-        distance: between the signatures of the sample and of the nearest genome that the model
-            was trained on; infinite where the card tells none.
-    """
-
-    entry: Entry
-    distance: float
 
 
 def usual_confidence(entry: Entry) -> float | None:
@@ -45,28 +27,6 @@ def is_poor(entry: Entry, found: float) -> bool:
     """Whether a model is far less sure, with confidence `found`, than where it was validated."""
     usual = usual_confidence(entry)
     return usual is not None and found < POOR_FIT * usual
-
-
-def sample(
-    sequences: Sequence[np.ndarray],
-    pieces: int = SAMPLE_PIECES,
-    bases: int = SAMPLE_PIECE_BASES,
-) -> list[np.ndarray]:
-    """Copies of stretches of at most `bases` bases, about `pieces` times as many, evenly spread.
-
-    Stretches that are mostly N are left out.
-
-    Args:
-        sequences: (L_i,) codes, no length 0.
-    """
-    stretches = [
-        codes[at : at + bases]
-        for codes in sequences
-        for at in range(0, max(1, len(codes) - bases // 2), bases)
-    ]
-    step = max(1, math.ceil(sum(map(len, stretches)) / (pieces * bases)))
-    taken = stretches[step // 2 :: step]
-    return [codes.copy() for codes in taken if (codes == N).mean() < 0.5]  # predictors mark gaps
 
 
 def confidence(entry: Entry, pieces: Sequence[np.ndarray], compute: Compute) -> float:
@@ -117,11 +77,4 @@ def choose(entries: Sequence[Entry], pieces: Sequence[np.ndarray]) -> list[Choic
             "this installation holds no bundled model.",
             remedy="Give one with --model PATH, or train one with `dnaannot train genes`.",
         )
-    own = signature(pieces)
-    choices = [Choice(entry, _distance(entry, own)) for entry in entries]
-    return sorted(choices, key=lambda choice: choice.distance)
-
-
-def _distance(entry: Entry, own: np.ndarray) -> float:
-    known = entry.card.get("signatures", {}).values()
-    return min((signature_distance(own, each) for each in known), default=math.inf)
+    return nearest(entries, pieces)

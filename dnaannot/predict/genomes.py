@@ -10,6 +10,8 @@ import numpy as np
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.fasta import read_fasta, sequence_sizes
 
+OnCodes = Callable[[str, bytes], None]
+
 
 class Genomes:
     """The sequences of FASTA files, in order; every name is there once.
@@ -34,8 +36,11 @@ class Genomes:
         self.sizes: dict[str, int] = {}
         self._origin: dict[str, str] = {}
 
-    def survey(self) -> bool:
+    def survey(self, on_codes: OnCodes = lambda *_: None) -> bool:
         """Read every file that can be read twice, so that it fails now and not after hours.
+
+        Args:
+            on_codes: called with the name of a sequence and the codes that follow in it.
 
         Returns:
             Whether `sizes` is complete: pipes and standard input can be read only once.
@@ -48,7 +53,7 @@ class Genomes:
             if not _is_regular(path):
                 is_complete = False
                 continue
-            for name, length in sequence_sizes(path).items():
+            for name, length in sequence_sizes(path, on_codes).items():
                 self._register(name, length, path)
         return is_complete
 

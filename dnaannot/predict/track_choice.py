@@ -1,4 +1,4 @@
-"""Which model and which of its labels a task of tracks takes."""
+"""Which models serve a task of tracks, and which of their labels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TASKS = ("accessibility", "histone", "ctcf", "methylation")
 _TRAIN = "train one on your own labels with `dnaannot train tracks`"
 
 
-def choose_model(task: str | None, name_or_path: str | None) -> Entry:
-    """The model asked for, or the first bundled one that serves a task.
+def candidates(task: str | None, name_or_path: str | None) -> list[Entry]:
+    """The model asked for, or else the bundled ones that serve a task, by name; one or more.
 
     Raises:
         ModelError: if there is none, or it does not serve the task.
@@ -28,7 +28,7 @@ def choose_model(task: str | None, name_or_path: str | None) -> Entry:
                 remedy=f"--task is one of {', '.join(TASKS)}; for others give a model with "
                 f"--model PATH, or {_TRAIN}.",
             )
-        return entries[0]
+        return entries
     entry = catalog.find(name_or_path)
     if entry.facts["task"] != "tracks":
         raise ModelError(
@@ -42,7 +42,7 @@ def choose_model(task: str | None, name_or_path: str | None) -> Entry:
             path=entry.path,
             remedy=f"Give another --task or --model, or {_TRAIN}.",
         )
-    return entry
+    return [entry]
 
 
 def choose_labels(

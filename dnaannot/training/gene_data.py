@@ -20,21 +20,19 @@ from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.interval import Interval
 from dnaannot.dna.names import listed
 from dnaannot.dna.sequence import mark_gaps
-from dnaannot.dna.signature import signature
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import read_annotation
 from dnaannot.formats.gff_transcripts import AnnotatedTranscript
 from dnaannot.formats.source import file_hash
-from dnaannot.predict.choice import sample
 from dnaannot.predict.genes import least_gap
+from dnaannot.training.signatures import Signatures
 from dnaannot.training.splits import check_held_out, check_sequences, last_tenth, split, unlike
 
 T = TypeVar("T")
 
 LEAST_SEQUENCE = 1_000
-_SIGNATURE_PIECES = 64
 _PREFERRED_TAGS = {"Ensembl_canonical", "MANE_Select"}
 
 
@@ -63,7 +61,7 @@ class GeneData:
         reports: what became of each pair's genes, by annotation file name.
         skipped: annotation lines left out, by file name and reason.
         hashes: SHA-256 of each file by name.
-        signatures: genomic signature of what is trained on, by genome file.
+        signatures: of what is trained on.
     """
 
     train: list[Region] = field(default_factory=list)
@@ -72,7 +70,7 @@ class GeneData:
     reports: dict[str, LabelReport] = field(default_factory=dict)
     skipped: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-    signatures: dict[str, list[float]] = field(default_factory=dict)
+    signatures: Signatures = field(default_factory=Signatures)
 
 
 def read_gene_data(
@@ -112,8 +110,7 @@ def read_gene_data(
         before = len(data.train)
         _split(data, pair, sequences, transcripts, validation, excluded)
         own = [region.sequence.codes[region.start : region.end] for region in data.train[before:]]
-        pieces = sample(own, _SIGNATURE_PIECES)
-        data.signatures[unlike(pair.genome, data.signatures)] = signature(pieces).round(3).tolist()
+        data.signatures.add(pair.genome, own)
     check_sequences((*validation, *excluded), seen)
     check_held_out(data.validation)
     _check_trainable(data)

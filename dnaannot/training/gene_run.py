@@ -123,7 +123,7 @@ class GeneRun(Run[GeneModel]):
                 "label_fraction": self.label_fraction,
                 "validation": list(self.validation),
                 "excluded": list(self.exclude),
-                "signatures": data.signatures,
+                **asdict(data.signatures),
             },
             data={
                 name: {"genes": r.genes, "used": r.used, "left_out": dict(+r.rejected)}

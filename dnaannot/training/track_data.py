@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from dnaannot.formats.label_checks import check_counts
 from dnaannot.formats.label_names import label_name
 from dnaannot.formats.source import file_hash
 from dnaannot.nn.tracks import TrackLabel
+from dnaannot.training.signatures import Signatures
 from dnaannot.training.splits import check_held_out, check_sequences, last_tenth, split, unlike
 from dnaannot.training.track_labels import (
     LabelRules,
@@ -62,6 +63,7 @@ class TrackData:
         hashes: SHA-256 of each file by name.
         rates: base rate of each binary label in the training regions, mean of each quantity.
         variances: of each quantity's known targets there; 0 for a binary label.
+        signatures: of what is trained on.
     """
 
     labels: tuple[TrackLabel, ...] = ()
@@ -72,6 +74,7 @@ class TrackData:
     hashes: dict[str, str] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     variances: list[float] = field(default_factory=list)
+    signatures: Signatures = field(default_factory=Signatures)
 
 
 def read_track_data(
@@ -103,16 +106,19 @@ def read_track_data(
     """
     sources = [open_source(path, rules) for path in assembly.labels]
     data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
-    sequences = _sequences(assembly, sources, rules.window, data)
+    genome, file_of = _genome(assembly.genomes)
+    sequences = _sequences(assembly, genome, sources, rules.window, data)
     lengths = {sequence.name: len(sequence.codes) for sequence in sequences}
     check_sequences((*validation, *excluded), lengths)
     if not validation and held_out is None:
         validation = [last_tenth(lengths, excluded)]
     for sequence in sequences:
         _split(data, sequence, validation, excluded)
+    _sign(data, assembly.genomes, file_of)
     if held_out is not None:
         _refuse_trained_on(held_out.genomes, data)
-        others = _sequences(held_out, _like(sources, held_out, rules), rules.window, data)
+        like = _like(sources, held_out, rules)
+        others = _sequences(held_out, _genome(held_out.genomes)[0], like, rules.window, data)
         data.validation += [TrackRegion(each, 0, len(each.codes)) for each in others]
     check_held_out(data.validation)
     if negatives:
@@ -188,8 +194,8 @@ def _like(
     return found
 
 
-def _genome(paths: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Codes (L,) of all sequences, by name."""
+def _genome(paths: Sequence[Path]) -> tuple[dict[str, np.ndarray], dict[str, Path]]:
+    """Codes (L,) of all sequences and the file of each, by name."""
     genome: dict[str, np.ndarray] = {}
     holder: dict[str, Path] = {}
     for path in paths:
@@ -202,14 +208,17 @@ def _genome(paths: Sequence[Path]) -> dict[str, np.ndarray]:
                 )
             holder[record.name] = path
             genome[record.name] = record.codes
-    return genome
+    return genome, holder
 
 
 def _sequences(
-    assembly: Assembly, sources: Sequence[LabelSource], window: int, data: TrackData
+    assembly: Assembly,
+    genome: Mapping[str, np.ndarray],
+    sources: Sequence[LabelSource],
+    window: int,
+    data: TrackData,
 ) -> list[TrackSequence]:
     """All sequences of an assembly with labelled positions."""
-    genome = _genome(assembly.genomes)
     for path in assembly.genomes:
         data.hashes[unlike(path, data.hashes)] = file_hash(path)
     for source in sources:
@@ -244,6 +253,14 @@ def _split(
         high = end - SPLIT_MARGIN if end < length else end
         if low < high:
             data.train.append(TrackRegion(sequence, low, high))
+
+
+def _sign(data: TrackData, genomes: Sequence[Path], file_of: Mapping[str, Path]) -> None:
+    """Note the signatures of the genomes, as far as they are trained on."""
+    for path in genomes:
+        regions = [each for each in data.train if file_of[each.sequence.name] == path]
+        stretches = [each.sequence.codes[each.start : each.end] for each in regions]
+        data.signatures.add(path, stretches)
 
 
 def _match_negatives(

@@ -126,6 +126,7 @@ class TrackRun(Run[TrackModel]):
                 "excluded": list(self.exclude),
                 "labels": data.counts,
                 "rules": asdict(self._rules()),
+                **asdict(data.signatures),
             },
             data=data.counts,
             curves=_curves(data.labels),

@@ -19,9 +19,9 @@ from dnaannot.predict.choice import (
     confidence,
     is_poor,
     mean_exon_posterior,
-    sample,
     usual_confidence,
 )
+from dnaannot.predict.samples import sample
 from dnaannot.predict.scorer import Compute
 
 

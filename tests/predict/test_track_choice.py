@@ -8,7 +8,7 @@ from dnaannot.errors import DataError, ModelError
 from dnaannot.nn.checkpoint import read_facts
 from dnaannot.nn.tracks import TrackLabel
 from dnaannot.predict import choice
-from dnaannot.predict.track_choice import choose_labels, choose_model
+from dnaannot.predict.track_choice import candidates, choose_labels
 
 LABELS = [
     TrackLabel("accessibility", "dnase__k562"),
@@ -57,12 +57,15 @@ def test_models_tell_their_tasks(bundle):
     assert bundle["genes"].tasks == ["genes"]
 
 
-def test_the_first_that_serves_the_task_is_taken(bundle):
-    assert choose_model("ctcf", None).name == "another"
-    assert choose_model("methylation", None).name == "cpg"
-    assert choose_model("ctcf", "grid").name == "grid"
-    assert choose_model(None, "cpg").name == "cpg"
-    assert choose_model("methylation", str(bundle["cpg"].path)).name == "cpg"
+def test_all_that_serve_the_task_or_the_one_asked_for(bundle):
+    def names(*arguments):
+        return [entry.name for entry in candidates(*arguments)]
+
+    assert names("ctcf", None) == ["another", "grid"]
+    assert names("methylation", None) == ["cpg"]
+    assert names("ctcf", "grid") == ["grid"]
+    assert names(None, "cpg") == ["cpg"]
+    assert names("methylation", str(bundle["cpg"].path)) == ["cpg"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,7 @@ def test_the_first_that_serves_the_task_is_taken(bundle):
 )
 def test_models_that_do_not_serve_it(bundle, task, model, message):
     with pytest.raises(ModelError, match=message):
-        choose_model(task, model)
+        candidates(task, model)
 
 
 def test_genes_are_not_predicted_with_track_models(bundle):

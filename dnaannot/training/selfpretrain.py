@@ -203,5 +203,6 @@ def verdict(metrics: dict[str, float], best: Baseline) -> str:
         return f"The encoder has learned what k-mers do not know: {figures}."
     return (
         f"The encoder has NOT learned more than k-mers know: {figures}. "
-        "Train for longer, on more sequence, or start from a bundled model (--init)."
+        "It can be a better start than random weights all the same; to learn more, train for "
+        "longer, on more sequence, or from a bundled model (--init)."
     )

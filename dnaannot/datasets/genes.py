@@ -248,7 +248,7 @@ class WindowSampler:
         seed: of the data order.
         divergence: each window diverges by up to this share of its neutral bases, see `diverged`.
         condensed: a shortened twin of each region, see `dnaannot.datasets.condensed`.
-        condensed_share: share of the windows that are cut from the twins.
+        condensed_share: share of the windows that are cut from the twins, where these hold genes.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class WindowSampler:
         self._probability = mass / mass.sum()
         self._genes = [genes_within(region) for region in self.regions]
         self.condensed_share = condensed_share if condensed else 0.0
-        self._twins = [(region, genes_within(region)) for region in condensed]
+        self._twins = [(twin, genes_within(twin)) if twin.end else None for twin in condensed]
 
     def batch(self, step: int, size: int) -> Batch:
         """The windows of one training step, the same whenever they are asked for."""
@@ -281,7 +281,7 @@ class WindowSampler:
         choice = int(random.choice(len(self.regions), p=self._probability))
         region, genes = self.regions[choice], self._genes[choice]
         if self.condensed_share and random.random() < self.condensed_share:
-            region, genes = self._twins[choice]
+            region, genes = self._twins[choice] or (region, genes)
         low, high = region.start, max(region.start, region.end - self.window)
         if len(genes) and random.random() < self.genic_share:
             anchor = self._anchor(random, region, *genes[random.integers(len(genes))])

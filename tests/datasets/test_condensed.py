@@ -81,3 +81,12 @@ def test_windows_come_from_the_twin_by_their_share():
     assert is_twin.mean() == pytest.approx(0.3, abs=0.05)
     again = WindowSampler(regions[:1], 90)
     assert np.isin(np.concatenate([again.batch(s, 8).tokens for s in range(20)]), (0, 3)).all()
+
+
+def test_where_the_twin_is_empty_windows_come_from_the_region():
+    sequence, _ = with_gene(Strand.PLUS, [(700, 760)])
+    region = Region(sequence, 0, 600)
+    twin = condensed(region)
+    assert twin.end == 0
+    sampler = WindowSampler([region], 90, condensed=[twin], condensed_share=1.0)
+    assert (sampler.batch(0, 8).tokens <= 3).all()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ import pytest
 from dnaannot import catalog
 from dnaannot.catalog import Entry
 from dnaannot.dna.sequence import decode, encode
+from dnaannot.dna.signature import signature
 from dnaannot.formats.track_table import read_table
-from dnaannot.nn.checkpoint import read_facts
+from dnaannot.nn.checkpoint import model_bytes, read_facts
 from dnaannot.predict.scorer import Compute
 from dnaannot.predict.tracks import Cpgs, Grid, TrackPredictor
 
@@ -235,6 +238,61 @@ def test_the_bundled_model_of_the_task_is_taken(tracks, track_model_files, monke
     assert "model: grid" in tracks(model=None).stderr
     assert left("tracks") == [*BIGWIGS, "tracks.tsv"]
     refused(tracks("--task", "histone", model=None), "no bundled model", "dnaannot train tracks")
+
+
+def signed(path, model, codes, spread=0.3):
+    """The file of a model whose card says that it was trained on a genome of these codes."""
+    card = {"species": ["Musca nullius"], "signature_spreads": {"g.fa": spread}}
+    card["signatures"] = {"g.fa": signature([codes]).tolist()}
+    path.write_bytes(model_bytes(model, card))
+    return path
+
+
+def test_the_model_of_the_nearest_genome_is_taken(
+    tracks, folder, grid_model, fly_codes, track_model_files, tmp_path_factory, monkeypatch
+):
+    elsewhere = tmp_path_factory.mktemp("bundle")
+    files = {
+        "a": track_model_files["grid"],
+        "far": signed(elsewhere / "far.safetensors", grid_model, np.arange(9000) % 4),
+        "near": signed(elsewhere / "near.safetensors", grid_model, fly_codes[50_000:]),
+    }
+    entries = [Entry(name, path, read_facts(path)) for name, path in files.items()]
+    monkeypatch.setattr(catalog, "bundled", lambda task=None: entries)
+    told = []
+    (folder / "short.bed").write_text("chr2\t0\t100\n")
+    for index, regions in itertools.product((False, True), ((), ("short.bed",))):
+        if index:
+            pysam.faidx("genome.fa")
+        done = tracks("-o", f"{index}{len(regions)}", *regions, model=None)
+        assert "model: near; 2 tracks\n" in done.stderr
+        told += [line for line in done.stderr.splitlines() if "signatures" in line]
+    assert len(told) == 4
+    assert set(told) == {told[0]}
+    distances = re.fullmatch(
+        r"distance of genomic signatures: near (.*), far (.*), a inf", told[0]
+    ).groups()
+    assert float(distances[0]) < 1 < float(distances[1])
+    monkeypatch.setattr(catalog, "bundled", lambda task=None: entries[:1] * 2)
+    assert "signatures" not in tracks(model=None).stderr
+
+
+def test_a_genome_far_from_the_training_is_told(run, folder, grid_model, fly_codes):
+    far = signed(folder / "far.safetensors", grid_model, np.arange(9000) % 4)
+    near = signed(folder / "near.safetensors", grid_model, fly_codes[50_000:], 0.8)
+    warned = {}
+    for length, path in itertools.product((19_000, 30_000), (near, far)):
+        (folder / "genome.fa").write_text(f">s\n{decode(fly_codes[:length])}\n")
+        given = ("-g", "genome.fa", "--model", path, "-o", f"{length}{path.stem}")
+        done = run("tracks", "s:1-100", *given, "-q", "--threads", 1)
+        assert done.status == 0
+        warned[length, path.stem] = done.stderr
+    assert re.fullmatch(
+        r"warning: the genome is far \(\d+\.\d\d\) from what far was trained on \(Musca nullius\): "
+        r"its tracks may mean little here\. Train .*: dnaannot train tracks --help\n",
+        warned.pop((30_000, "far")),
+    )
+    assert set(warned.values()) == {""}
 
 
 @pytest.mark.parametrize(

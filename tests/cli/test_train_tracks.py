@@ -169,7 +169,10 @@ def test_validation_on_another_assembly(train, folder):
     arguments = ("--validation-genome", "other.fa", "--validation-labels", "labels")
     done = train(*SMALL, *STEPS, *arguments)
     assert done.status == 0, done.stderr
-    assert read_facts("m.safetensors")["card"]["validation"] == ["other.fa"]
+    card = read_facts("m.safetensors")["card"]
+    assert card["validation"] == ["other.fa"]
+    assert [len(each) for each in card["signatures"].values()] == [80]
+    assert list(card["signatures"]) == list(card["signature_spreads"]) == ["genome.fa"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnaannot.dna.sequence import encode, reverse_complement
-from dnaannot.dna.signature import signature, signature_distance
+from dnaannot.dna.signature import signature, signature_distance, signature_spread
 
 BASES = "ACGT"
 
@@ -53,3 +53,15 @@ def test_both_strands_and_pieces_count_alike():
 def test_nothing_known_is_no_signature():
     assert signature([]) == pytest.approx(np.zeros(80))
     assert signature([encode(b"NNNN"), encode(b"")]) == pytest.approx(np.zeros(80))
+
+
+def test_spread_is_the_median_distance_to_the_other_stretches():
+    texts = [random_text(seed, letters) for seed, letters in enumerate(("ACGT", "AACGTN", "AT"))]
+    pieces = [encode(text.encode()) for text in texts]
+    distances = []
+    for own in texts:
+        others = "NNN".join(text for text in texts if text is not own)
+        distances.append(signature_distance(slow_signature(own), slow_signature(others)))
+    assert signature_spread(pieces) == pytest.approx(sorted(distances)[1])
+    assert signature_spread(pieces[:1]) is None
+    assert signature_spread(pieces[:1] * 2) == 0

@@ -55,7 +55,13 @@ def test_reads_what_is_there_whatever_the_chunks_lines_and_case(
             np.testing.assert_array_equal(record.codes, encode(letters.encode()))
             assert plain.split(b"\n")[record.line - 1].startswith(f">{record.name} ".encode())
         sizes = {name: len(letters) for name, letters in records.items()}
-        assert sequence_sizes(tmp_path / name) == sizes
+        seen = {name: b"" for name, letters in records.items() if letters}
+
+        def keep(sequence, codes, seen=seen):
+            seen[sequence] += codes
+
+        assert sequence_sizes(tmp_path / name, keep) == sizes
+        assert seen == {name: encode(x.encode()).tobytes() for name, x in records.items() if x}
 
 
 def test_reads_as_pysam_does(test_data):

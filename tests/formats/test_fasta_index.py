@@ -6,6 +6,7 @@ import numpy as np
 import pysam
 import pytest
 
+from dnaannot.dna.interval import Interval
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.fasta_index import IndexedFasta, indexed_sizes
@@ -33,6 +34,14 @@ def test_sequences_are_those_of_the_whole_file(genome, wanted):
     assert list(found) == [name for name in every if name in wanted]
     for name, codes in found.items():
         np.testing.assert_array_equal(codes, every[name])
+
+
+def test_stretches_are_read_alone(genome):
+    every = {record.name: record.codes for record in read_fasta(genome)}
+    stretches = [Interval("b", 2, 7), Interval("a", 0, 12), Interval("a", 8, 9)]
+    found = IndexedFasta(genome, indexed_sizes(genome), []).read(stretches)
+    for (name, start, end, *_), codes in zip(stretches, found, strict=True):
+        np.testing.assert_array_equal(codes, every[name][start:end])
 
 
 def test_an_index_that_cannot_be_used_is_none(tmp_path, genome):

@@ -25,20 +25,6 @@ from dnaannot.predict.samples import sample
 from dnaannot.predict.scorer import Compute
 
 
-def test_sample_is_spread_over_all_sequences():
-    codes = np.arange(100_000) // 1000 % 4
-    pieces = sample([codes.astype(np.uint8)], pieces=5, bases=1000)
-    assert [len(piece) for piece in pieces] == [1000] * 5
-    small = sample([np.full(10, i % 4, np.uint8) for i in range(10_000)], pieces=4, bases=500)
-    assert sum(map(len, small)) == pytest.approx(2000, rel=0.02)
-    one = np.zeros(700, np.uint8)
-    assert [len(piece) for piece in sample([one], pieces=5, bases=1000)] == [700]
-
-
-def test_sample_leaves_out_what_is_unknown():
-    assert sample([np.full(5000, 4, np.uint8)], bases=1000) == []
-
-
 def test_confidence_is_weighted_by_length():
     exons = (Exon(0, 30, 0, 1.0), Exon(100, 110, 0, 0.2))
     transcript = Transcript("chr", Strand.PLUS, exons)

@@ -6,6 +6,7 @@ import pytest
 from dnaannot.datasets.tracks import UNKNOWN, is_known
 from dnaannot.dna.interval import Interval
 from dnaannot.dna.sequence import cpg_sites, decode
+from dnaannot.dna.signature import signature
 from dnaannot.errors import DataError
 from dnaannot.formats.bigwig import Block, write_bigwig
 from dnaannot.training.track_data import Assembly, read_track_data
@@ -76,6 +77,23 @@ def test_both_sides_of_a_held_out_region_keep_their_distance(folder):
 def test_the_last_tenth_is_held_out_where_nothing_is_said(folder):
     data = read(folder, "h3k4me1__x.bed")
     assert [(r.sequence.name, r.start, r.end) for r in data.validation] == [("a", 54_000, LENGTH)]
+
+
+def test_what_is_trained_on_is_signed_by_genome_file(folder, codes):
+    (folder / "other").mkdir()
+    (folder / "other" / "genome.fa").write_text(">c\n" + "ACGT" * 10_000 + "\n")
+    genomes = [folder / "genome.fa", folder / "other" / "genome.fa"]
+    assembly = Assembly(genomes, [folder / "dnase__x.bed"])
+    excluded = [Interval("b", 0, 20_000), Interval("a", 40_000, LENGTH)]
+    data = read_track_data(assembly, RULES, [Interval("c", 0, 9_000)], excluded)
+    names = ["genome.fa", "other/genome.fa"]
+    assert list(data.signatures.signatures) == names
+    expected = signature([codes[:30_000]]), signature([np.arange(21_000, dtype=np.uint8) % 4])
+    for found, signed in zip(data.signatures.signatures.values(), expected, strict=True):
+        assert found == pytest.approx(signed, abs=5.1e-4)
+    excluded.append(Interval("c", 0, 40_000))
+    data = read_track_data(assembly, RULES, [Interval("a", 0, 5_000)], excluded)
+    assert list(data.signatures.signatures) == names[:1]
 
 
 def test_nothing_held_out_is_refused(folder):

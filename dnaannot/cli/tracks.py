@@ -211,7 +211,7 @@ class _Run:
 
     def _choose(self, entries: Sequence[Entry], stretches: Sequence[np.ndarray]) -> Entry:
         """The nearest to the genome of models that serve; says so, and where even it is far."""
-        from dnaannot.predict.nearest import JUDGED_BASES, nearest
+        from dnaannot.predict.nearest import FAR_BASES, nearest
         from dnaannot.predict.samples import mostly_known
 
         pieces = mostly_known(stretches)
@@ -220,7 +220,7 @@ class _Run:
         if len(choices) > 1 and math.isfinite(best.distance):
             listed = ", ".join(f"{c.entry.name} {c.distance:.2f}" for c in choices)
             self.console.note(f"distance of genomic signatures: {listed}")
-        if best.is_far and sum(map(len, pieces)) >= JUDGED_BASES:
+        if best.is_far and sum(map(len, pieces)) >= FAR_BASES:
             species = ", ".join(best.entry.card.get("species", []))
             self.console.warn(
                 f"the genome is far ({best.distance:.2f}) from what {best.entry.name} was trained "

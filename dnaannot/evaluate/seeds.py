@@ -26,6 +26,10 @@ class Estimate(NamedTuple):
     high: float
     seeds: int
 
+    def facts(self) -> dict[str, float | None]:
+        """As JSON has it: None where there is no interval."""
+        return {k: None if math.isnan(v) else v for k, v in self._asdict().items()}
+
     def text(self, digits: int = 3) -> str:
         """`0.512 [0.490, 0.534]`; without an interval where there is none."""
         if math.isnan(self.low):

@@ -122,7 +122,7 @@ def compare_scratch(
     comparison = Comparison(list(numbers), results["encoder"], results["scratch"], *costs)
     facts = {
         **asdict(comparison),
-        "difference": {name: comparison.difference(name)._asdict() for name in comparison.metrics},
+        "difference": {name: comparison.difference(name).facts() for name in comparison.metrics},
     }
     with atomic_output(folder / "comparison.json") as stream:
         json.dump(facts, stream, indent=1)

@@ -277,7 +277,8 @@ def test_the_model_of_the_nearest_genome_is_taken(
     assert "signatures" not in tracks(model=None).stderr
 
 
-def test_a_genome_far_from_the_training_is_told(run, folder, grid_model, fly_codes):
+def test_a_genome_far_from_the_training_is_told(run, folder, grid_model, fly_codes, monkeypatch):
+    monkeypatch.setattr("dnaannot.predict.nearest.FAR_BASES", 20_000)
     far = signed(folder / "far.safetensors", grid_model, np.arange(9000) % 4)
     near = signed(folder / "near.safetensors", grid_model, fly_codes[50_000:], 0.8)
     warned = {}

@@ -22,6 +22,7 @@ def test_one_seed_has_no_interval():
     found = estimate([0.25])
     assert found.mean == 0.25
     assert math.isnan(found.low)
+    assert found.facts() == {"mean": found.mean, "low": None, "high": None, "seeds": 1}
     assert found.text() == "0.250"
     with pytest.raises(ValueError, match="no values"):
         estimate([])

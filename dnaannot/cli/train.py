@@ -109,10 +109,8 @@ def train() -> None:
 @click.option(
     "--condensed-share",
     type=SHARE,
-    default=0.0,
-    show_default=True,
     help="Share of the windows with long introns and intergenic stretches cut short, so that they "
-    "hold whole genes of a large genome.",
+    "hold whole genes of a large genome.  [default: 0.5 where genes are sparse, else 0]",
 )
 @click.option(
     "--divergence",

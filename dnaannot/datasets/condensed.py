@@ -7,6 +7,7 @@ holds whole genes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,18 @@ from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, UNKNOWN
 REACH = 1_000
 """Bases kept beside coding bases and splice sites: introns and intergenic stretches keep twice
 as many, shorter ones are whole."""
+
+
+SPARSE = 0.3
+"""Genes are sparse where condensing leaves less than this share of the bases: 0.05 of human
+chr16, 0.12 of mouse chr17, 0.24 of human chr19, 0.6 of a fly's chromosome arm and 0.8 of a
+plant's."""
+
+
+def kept_share(regions: Sequence[Region], twins: Sequence[Region]) -> float:
+    """Share of the bases of regions that their condensed twins have."""
+    lengths = [sum(each.end - each.start for each in of) for of in (twins, regions)]
+    return lengths[0] / max(1, lengths[1])
 
 
 def condensed(region: Region, reach: int = REACH) -> Region:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnaannot.catalog import find
-from dnaannot.datasets.condensed import condensed
+from dnaannot.datasets.condensed import SPARSE, condensed, kept_share
 from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.dna.interval import Interval
@@ -30,6 +30,8 @@ from dnaannot.training.start import (
 
 LEAST_INTRON = 20
 """Least intron length of a model that starts from no other."""
+CONDENSED_SHARE = 0.5
+"""Share of the windows that are condensed where genes are sparse."""
 
 
 @dataclass(kw_only=True)
@@ -42,6 +44,8 @@ class GeneRun(Run[GeneModel]):
         label_fraction: share of the genes to learn from; see `with_fewer_labels`.
         crf_start: as `GeneObjective` has it; by default 0 with `init`, whose weights know the
             labels.
+        condensed_share: as `GeneObjective` has it; by default `CONDENSED_SHARE` where genes are
+            sparse, else 0.
         min_intron: least intron length; by default that of `init`, else `LEAST_INTRON`.
     """
 
@@ -63,7 +67,7 @@ class GeneRun(Run[GeneModel]):
     label_share: float = 0.0
     strand_share: float = 0.0
     divergence: float = 0.0
-    condensed_share: float = 0.0
+    condensed_share: float | None = None
     min_intron: int | None = None
 
     @property
@@ -83,7 +87,8 @@ class GeneRun(Run[GeneModel]):
         self._tell(data)
         objective = self._objective(model, compute.bf16)
         train = self._labelled(data, objective.window)
-        twins = [condensed(region) for region in train] if objective.condensed_share else []
+        twins, share = self._twins(train)
+        objective = replace(objective, condensed_share=share)
         start = start_facts(self.encoder or self.init)
         impossible = _Count()
 
@@ -141,6 +146,22 @@ class GeneRun(Run[GeneModel]):
         self.note(f"learning from {genes:,} genes ({self.label_fraction:.3g} of them)")
         return regions
 
+    def _twins(self, regions: Sequence[Region]) -> tuple[list[Region], float]:
+        """The regions condensed, and the share of the windows that they give."""
+        if self.condensed_share == 0:
+            return [], 0.0
+        twins = [condensed(region) for region in regions]
+        if self.condensed_share is not None:
+            return twins, self.condensed_share
+        kept = kept_share(regions, twins)
+        if kept > SPARSE:
+            return [], 0.0
+        self.note(
+            f"genes are sparse ({kept:.0%} of the bases lie near one): {CONDENSED_SHARE:.0%} of "
+            "the windows have long introns and intergenic stretches cut short (--condensed-share)"
+        )
+        return twins, CONDENSED_SHARE
+
     def _model(self) -> GeneModel:
         least = self.min_intron or LEAST_INTRON
         if self.encoder is not None:
@@ -186,7 +207,6 @@ class GeneRun(Run[GeneModel]):
             label_share=self.label_share,
             strand_share=self.strand_share,
             divergence=self.divergence,
-            condensed_share=self.condensed_share,
             bf16=bf16,
             seed=self.seed,
         )

@@ -143,6 +143,23 @@ def test_a_gene_model_to_start_from_knows_its_labels(model, given, start):
     assert run._objective(model, False).crf_start == start
 
 
+@pytest.mark.parametrize(
+    ("given", "desert", "share"),
+    [(None, 0, 0.0), (None, 400_000, 0.5), (0.2, 0, 0.2), (0.0, 400_000, 0.0)],
+)
+def test_windows_are_condensed_where_genes_are_sparse(region, given, desert, share):
+    codes, labels = (
+        np.concatenate([part, np.zeros(desert, np.uint8)])
+        for part in (region.sequence.codes, region.sequence.labels)
+    )
+    sequence = replace(region.sequence, codes=codes, labels=labels)
+    told = []
+    run = GeneRun(files=(), output="", note=told.append, warn=None, condensed_share=given)
+    twins, found = run._twins([replace(region, sequence=sequence, end=region.end + desert)])
+    assert (found, len(twins)) == (share, int(share > 0))
+    assert bool(told) == (given is None and share > 0)
+
+
 def test_gradients_reach_every_weight(losses, model):
     sum(loss() for loss in losses(strand_share=1.0)(model, 0)).backward()
     for name, parameter in model.named_parameters():

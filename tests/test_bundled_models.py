@@ -52,6 +52,13 @@ def test_every_task_has_a_model():
     assert bundled("methylation")[0].name == "human_methylation"
 
 
+def test_every_model_knows_its_genomes():
+    for entry in bundled():
+        assert entry.card["signatures"]
+        if "genes" not in entry.tasks:
+            assert entry.card["signature_spreads"].keys() == entry.card["signatures"].keys()
+
+
 def test_the_model_for_the_genome_is_chosen(annotated):
     _, path, name = annotated
     assert f"model {name}\n" in path.read_text()

@@ -7,13 +7,15 @@ holds whole genes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dnaannot.datasets.genes import LabelledSequence, Region
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, UNKNOWN
+
+_IS_SITE = np.ones(256, bool)
+_IS_SITE[[INTERGENIC, INTRON, INTRON + MINUS, UNKNOWN]] = False
 
 REACH = 1_000
 """Bases kept beside coding bases and splice sites: introns and intergenic stretches keep twice
@@ -26,10 +28,9 @@ chr16, 0.12 of mouse chr17, 0.24 of human chr19, 0.6 of a fly's chromosome arm a
 plant's."""
 
 
-def kept_share(regions: Sequence[Region], twins: Sequence[Region]) -> float:
-    """Share of the bases of regions that their condensed twins have."""
-    lengths = [sum(each.end - each.start for each in of) for of in (twins, regions)]
-    return lengths[0] / max(1, lengths[1])
+def is_sparse(region: Region, twin: Region) -> bool:
+    """Whether genes are so sparse in a region that its condensed twin is `SPARSE` of it or less."""
+    return twin.end - twin.start <= SPARSE * (region.end - region.start)
 
 
 def condensed(region: Region, reach: int = REACH) -> Region:
@@ -41,22 +42,38 @@ def condensed(region: Region, reach: int = REACH) -> Region:
     codes, labels = (
         part[region.start : region.end] for part in (region.sequence.codes, region.sequence.labels)
     )
-    is_site = ~np.isin(labels, (INTERGENIC, INTRON, INTRON + MINUS, UNKNOWN))
+    is_site = _IS_SITE[labels]
     is_site[1:] |= labels[1:] != labels[:-1]
-    is_kept = near(is_site, reach)
-    moved = np.concatenate((np.zeros(1, np.int64), np.cumsum(is_kept)))
+    kept = _merged(np.flatnonzero(is_site), reach, len(labels))
     genes = region.sequence.genes
     inside = genes[(genes[:, 0] >= region.start) & (genes[:, 1] <= region.end)] - region.start
-    spans = moved[inside]
-    spans = spans[spans[:, 1] > spans[:, 0]]
-    sequence = LabelledSequence(region.sequence.name, codes[is_kept], labels[is_kept], spans)
+    spans = _moved(inside, kept)
+    sequence = LabelledSequence(
+        region.sequence.name,
+        _taken(codes, kept),
+        _taken(labels, kept),
+        spans[spans[:, 1] > spans[:, 0]],
+    )
     return replace(region, sequence=sequence, start=0, end=len(sequence.codes))
 
 
-def near(mask: np.ndarray, reach: int) -> np.ndarray:
-    """(L,) which positions lie within `reach` of a True of mask (L,)."""
-    at = np.flatnonzero(mask)
-    steps = np.zeros(len(mask) + 1, np.int32)
-    np.add.at(steps, np.maximum(at - reach, 0), 1)
-    np.add.at(steps, np.minimum(at + reach + 1, len(mask)), -1)
-    return np.cumsum(steps[:-1]) > 0
+def _merged(at: np.ndarray, reach: int, length: int) -> np.ndarray:
+    """Half-open spans (R, 2) of the positions within `reach` of positions (n,), in order."""
+    is_new = np.diff(at, prepend=-length - 2 * reach) > 2 * reach + 1
+    starts, ends = at[is_new], at[np.append(is_new[1:], True)[: len(at)]]
+    return np.stack((np.maximum(starts - reach, 0), np.minimum(ends + reach + 1, length)), axis=1)
+
+
+def _taken(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    return np.concatenate([values[:0], *(values[start:end] for start, end in kept)])
+
+
+def _moved(positions: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Where positions lie once only what is kept is left; others as the next that is kept."""
+    starts = np.append(kept[:, 0], np.iinfo(np.int64).max)
+    before = np.concatenate((np.zeros(2, np.int64), np.cumsum(kept[:, 1] - kept[:, 0])))
+    which = np.searchsorted(starts, positions, side="right")
+    into = np.minimum(
+        positions - np.append(0, kept[:, 0])[which], (before[1:] - before[:-1])[which]
+    )
+    return before[which] + np.where(which > 0, into, 0)

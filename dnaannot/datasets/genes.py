@@ -247,8 +247,9 @@ class WindowSampler:
         exon_share: share of those that contain a coding base for sure, where introns are long.
         seed: of the data order.
         divergence: each window diverges by up to this share of its neutral bases, see `diverged`.
-        condensed: a shortened twin of each region, see `dnaannot.datasets.condensed`.
-        condensed_share: share of the windows that are cut from the twins, where these hold genes.
+        condensed: a shortened twin of each region, or None; see `dnaannot.datasets.condensed`.
+        condensed_share: share of the windows that are cut from the twin of their region, where it
+            has one that holds genes and is no shorter than a window.
     """
 
     def __init__(
@@ -259,7 +260,7 @@ class WindowSampler:
         exon_share: float = 0.0,
         seed: int = 0,
         divergence: float = 0.0,
-        condensed: Sequence[Region] = (),
+        condensed: Sequence[Region | None] = (),
         condensed_share: float = 0.0,
     ) -> None:
         self.regions, self.window = list(regions), window
@@ -269,7 +270,14 @@ class WindowSampler:
         self._probability = mass / mass.sum()
         self._genes = [genes_within(region) for region in self.regions]
         self.condensed_share = condensed_share if condensed else 0.0
-        self._twins = [(twin, genes_within(twin)) if twin.end else None for twin in condensed]
+        self._twins = [self._with_genes(twin) for twin in condensed]
+
+    def _with_genes(self, twin: Region | None) -> tuple[Region, np.ndarray] | None:
+        """A twin that windows can be cut from, and its genes."""
+        if twin is None or twin.end - twin.start < self.window:
+            return None
+        genes = genes_within(twin)
+        return (twin, genes) if len(genes) else None
 
     def batch(self, step: int, size: int) -> Batch:
         """The windows of one training step, the same whenever they are asked for."""

@@ -34,17 +34,12 @@ class Choice:
         entry: the model.
         distance: between the signatures of the sample and of the nearest genome that the model
             was trained on; infinite where the card tells none.
-        limit: the distance from which on that is far; infinite where the card does not tell.
+        is_far: whether the sample is far from all of these, as far as the card tells.
     """
 
     entry: Entry
     distance: float
-    limit: float = math.inf
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the genome is unlike all that the model was trained on, as far as is known."""
-        return self.distance > self.limit
+    is_far: bool = False
 
 
 def nearest(entries: Sequence[Entry], pieces: Iterable[np.ndarray]) -> list[Choice]:
@@ -59,8 +54,10 @@ def nearest(entries: Sequence[Entry], pieces: Iterable[np.ndarray]) -> list[Choi
 
 def _choice(entry: Entry, own: np.ndarray) -> Choice:
     spreads = entry.card.get("signature_spreads", {})
-    known = [
-        (signature_distance(own, each), FAR * spreads.get(genome, math.inf))
+    distances = {
+        genome: signature_distance(own, each)
         for genome, each in entry.card.get("signatures", {}).items()
-    ]
-    return Choice(entry, *min(known, default=(math.inf, math.inf)))
+    }
+    is_far = all(far > FAR * spreads.get(genome, math.inf) for genome, far in distances.items())
+    nearest_one = min(distances.values(), default=math.inf)
+    return Choice(entry, nearest_one, bool(distances) and is_far)

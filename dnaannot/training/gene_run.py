@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnaannot.catalog import find
-from dnaannot.datasets.condensed import SPARSE, condensed, kept_share
+from dnaannot.datasets.condensed import condensed, is_sparse
 from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.names import listed
 from dnaannot.errors import DataError
 from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_gene_model
@@ -44,8 +45,8 @@ class GeneRun(Run[GeneModel]):
         label_fraction: share of the genes to learn from; see `with_fewer_labels`.
         crf_start: as `GeneObjective` has it; by default 0 with `init`, whose weights know the
             labels.
-        condensed_share: as `GeneObjective` has it; by default `CONDENSED_SHARE` where genes are
-            sparse, else 0.
+        condensed_share: as `GeneObjective` has it; by default `CONDENSED_SHARE` of the windows of
+            stretches where genes are sparse.
         min_intron: least intron length; by default that of `init`, else `LEAST_INTRON`.
     """
 
@@ -126,6 +127,8 @@ class GeneRun(Run[GeneModel]):
                 "start": start,
                 "frozen_encoder": self.freeze,
                 "label_fraction": self.label_fraction,
+                "condensed_share": share,
+                "divergence": self.divergence,
                 "validation": list(self.validation),
                 "excluded": list(self.exclude),
                 **asdict(data.signatures),
@@ -146,19 +149,20 @@ class GeneRun(Run[GeneModel]):
         self.note(f"learning from {genes:,} genes ({self.label_fraction:.3g} of them)")
         return regions
 
-    def _twins(self, regions: Sequence[Region]) -> tuple[list[Region], float]:
-        """The regions condensed, and the share of the windows that they give."""
+    def _twins(self, regions: Sequence[Region]) -> tuple[list[Region | None], float]:
+        """The regions condensed, and the share of their windows that is cut from these."""
         if self.condensed_share == 0:
             return [], 0.0
-        twins = [condensed(region) for region in regions]
+        pairs = [(region, condensed(region)) for region in regions]
         if self.condensed_share is not None:
-            return twins, self.condensed_share
-        kept = kept_share(regions, twins)
-        if kept > SPARSE:
+            return [twin for _, twin in pairs], self.condensed_share
+        twins = [twin if is_sparse(region, twin) else None for region, twin in pairs]
+        names = list(dict.fromkeys(twin.sequence.name for twin in twins if twin is not None))
+        if not names:
             return [], 0.0
         self.note(
-            f"genes are sparse ({kept:.0%} of the bases lie near one): {CONDENSED_SHARE:.0%} of "
-            "the windows have long introns and intergenic stretches cut short (--condensed-share)"
+            f"genes are sparse in {listed(names)}: {CONDENSED_SHARE:.0%} of its windows have long "
+            "introns and intergenic stretches cut short (--condensed-share)"
         )
         return twins, CONDENSED_SHARE
 

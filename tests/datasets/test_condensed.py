@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dnaannot.datasets.condensed import condensed, near
+from dnaannot.datasets.condensed import condensed, is_sparse
 from dnaannot.datasets.genes import Region, WindowSampler, label_sequence
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, UNKNOWN, gene_grammar
 from dnaannot.dna.sequence import runs
@@ -64,11 +64,6 @@ def test_every_base_kept_is_near_a_change_of_label():
     assert np.array_equal(short.codes, sequence.codes[100:2_900][kept])
 
 
-def test_near_nothing_is_nothing():
-    assert not near(np.zeros(20, bool), 5).any()
-    assert near(np.ones(20, bool), 0).all()
-
-
 def test_windows_come_from_the_twin_by_their_share():
     """The twin's bases are all G, the genome's all A."""
     sequence, _ = with_gene(Strand.PLUS, [(700, 760)])
@@ -83,10 +78,26 @@ def test_windows_come_from_the_twin_by_their_share():
     assert np.isin(np.concatenate([again.batch(s, 8).tokens for s in range(20)]), (0, 3)).all()
 
 
-def test_where_the_twin_is_empty_windows_come_from_the_region():
+@pytest.mark.parametrize("end", [600, 2_000])
+def test_where_the_twin_holds_no_gene_windows_come_from_the_region(end):
+    """Up to 600 the twin is empty; an unknown stretch leaves bases, but no gene."""
     sequence, _ = with_gene(Strand.PLUS, [(700, 760)])
-    region = Region(sequence, 0, 600)
-    twin = condensed(region)
-    assert twin.end == 0
-    sampler = WindowSampler([region], 90, condensed=[twin], condensed_share=1.0)
-    assert (sampler.batch(0, 8).tokens <= 3).all()
+    sequence.labels[650:800] = UNKNOWN
+    region = Region(replace(sequence, genes=sequence.genes[:0]), 0, end)
+    twin = condensed(region, REACH)
+    assert twin.end == (0 if end == 600 else 2 * (2 * REACH + 1))
+    given = {"condensed": [twin], "condensed_share": 1.0}
+    sampler, plain = WindowSampler([region], 90, **given), WindowSampler([region], 90)
+    assert sampler._twins == [None]
+    assert plain._twins == []
+
+
+def test_a_twin_shorter_than_a_window_is_not_drawn_from():
+    sequence, _ = with_gene(Strand.PLUS, [(700, 760)])
+    region = Region(sequence, 0, 3_000)
+    twin = condensed(region, REACH)
+    for window, is_used in ((twin.end, True), (twin.end + 1, False)):
+        sampler = WindowSampler([region], window, condensed=[twin], condensed_share=1.0)
+        assert (sampler._twins[0] is not None) == is_used
+    assert is_sparse(region, twin)
+    assert not is_sparse(replace(region, end=400), twin)

@@ -5,12 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from dnaannot.datasets.divergence import KEPT, TOLERANCE, TRANSITIONS, diverged
+from dnaannot.datasets.divergence import TOLERANCE, TRANSITIONS, diverged
 from dnaannot.datasets.genes import Region, label_sequence, refusal, window_arrays
 from dnaannot.dna.grammar import (
-    DONOR,
     IS_CODING,
+    LABEL_INDEX,
     MINUS,
+    RULE_BIT,
     UNKNOWN,
     gene_grammar,
     reverse_complement_labels,
@@ -79,10 +80,12 @@ def test_amino_acids_change_more_rarely_than_codons(genome, after):
 
 
 @pytest.mark.parametrize("minus", [0, MINUS])
-def test_sites_keep_their_surroundings(genome, minus):
+@pytest.mark.parametrize("site", ["start", "donor", "acceptor"])
+def test_sites_keep_their_surroundings(genome, site, minus):
     sequence, _ = genome
-    at = np.flatnonzero(sequence.labels == DONOR + minus)
-    before, behind = KEPT[DONOR]
+    before, behind = {"start": (10, 3), "donor": (3, 6), "acceptor": (20, 4)}[site]
+    at = np.flatnonzero(sequence.labels == LABEL_INDEX[f"{site}+"] + minus)
+    assert len(at)
     offsets = np.arange(-before, behind) if not minus else np.arange(1 - behind, before + 1)
     for seed in range(3):
         after = diverged(sequence.codes, sequence.labels, 0.5, np.random.default_rng(seed))
@@ -120,10 +123,16 @@ def test_a_window_still_spells_its_labels(genome, flip):
     sequence, _ = genome
     region = Region(sequence, 0, len(sequence.codes))
     change = partial(diverged, divergence=0.3, random=np.random.default_rng(4))
-    plain = window_arrays(region, 20_000, 9_000, flip)
-    tokens, labels, words, _ = window_arrays(region, 20_000, 9_000, flip, change)
+    start = int(sequence.genes[0, 0]) - 1_000
+    plain = window_arrays(region, start, 9_000, flip)
+    tokens, labels, words, _ = window_arrays(region, start, 9_000, flip, change)
     assert np.array_equal(labels, plain[1])
     assert not np.array_equal(tokens, plain[0])
-    site = (labels > 0) & (labels != UNKNOWN) & ~np.isin((labels - 1) % MINUS, (0, 1, 2, 6))
-    rules = (1 << 11) | (1 << 12) | (1 << 13) | (1 << 14) | (1 << 15) | (1 << 16) | (1 << 17)
+    names = [
+        f"{name}{strand}" for name in ("start", "stop", "donor", "acceptor") for strand in "+-"
+    ]
+    site = np.isin(labels, [LABEL_INDEX[name] for name in names])
+    kinds = ("atg", "stop", "donor+", "acceptor+", "cat", "rstop", "acceptor-", "donor-")
+    rules = sum(RULE_BIT[kind] for kind in kinds)
+    assert site.any()
     assert np.array_equal(words[site] & rules, plain[2][site] & rules)

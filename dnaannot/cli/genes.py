@@ -167,8 +167,13 @@ class _Run:
     ) -> tuple[Entry, Iterator[tuple[str, np.ndarray]]]:
         """The model, and the sequences with those put back that were read to choose it."""
         from dnaannot.catalog import bundled
-        from dnaannot.predict.choice import choose, confidence, is_poor, usual_confidence
-        from dnaannot.predict.nearest import JUDGED_BASES
+        from dnaannot.predict.choice import (
+            JUDGED_BASES,
+            choose,
+            confidence,
+            is_poor,
+            usual_confidence,
+        )
         from dnaannot.predict.samples import SIGNED_PIECES, sample
 
         head: list[tuple[str, np.ndarray]] = []

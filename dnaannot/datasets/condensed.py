@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnaannot.datasets.genes import LabelledSequence, Region
+from dnaannot.datasets.genes import LabelledSequence, Region, genes_within
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, UNKNOWN
 
 _IS_SITE = np.ones(256, bool)
@@ -20,8 +20,6 @@ _IS_SITE[[INTERGENIC, INTRON, INTRON + MINUS, UNKNOWN]] = False
 REACH = 1_000
 """Bases kept beside coding bases and splice sites: introns and intergenic stretches keep twice
 as many, shorter ones are whole."""
-
-
 SPARSE = 0.3
 """Genes are sparse where condensing leaves less than this share of the bases: 0.05 of human
 chr16, 0.12 of mouse chr17, 0.24 of human chr19, 0.6 of a fly's chromosome arm and 0.8 of a
@@ -45,9 +43,7 @@ def condensed(region: Region, reach: int = REACH) -> Region:
     is_site = _IS_SITE[labels]
     is_site[1:] |= labels[1:] != labels[:-1]
     kept = _merged(np.flatnonzero(is_site), reach, len(labels))
-    genes = region.sequence.genes
-    inside = genes[(genes[:, 0] >= region.start) & (genes[:, 1] <= region.end)] - region.start
-    spans = _moved(inside, kept)
+    spans = _moved(genes_within(region) - region.start, kept)
     sequence = LabelledSequence(
         region.sequence.name,
         _taken(codes, kept),
@@ -70,10 +66,8 @@ def _taken(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 def _moved(positions: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Where positions lie once only what is kept is left; others as the next that is kept."""
-    starts = np.append(kept[:, 0], np.iinfo(np.int64).max)
-    before = np.concatenate((np.zeros(2, np.int64), np.cumsum(kept[:, 1] - kept[:, 0])))
-    which = np.searchsorted(starts, positions, side="right")
-    into = np.minimum(
-        positions - np.append(0, kept[:, 0])[which], (before[1:] - before[:-1])[which]
-    )
-    return before[which] + np.where(which > 0, into, 0)
+    if not len(kept):
+        return np.zeros_like(positions)
+    after = np.cumsum(kept[:, 1] - kept[:, 0])
+    places = np.stack((np.append(0, after[:-1]), after), axis=1)
+    return np.interp(positions, kept.ravel(), places.ravel()).astype(np.int64)

@@ -23,7 +23,7 @@ from dnaannot.dna.grammar import (
     UNKNOWN,
     reverse_complement_labels,
 )
-from dnaannot.dna.sequence import N, T, translate
+from dnaannot.dna.sequence import N, reverse_complement, translate
 
 TRANSITIONS = 2 / 3
 """Share of the substitutions that are transitions (A and G, C and T)."""
@@ -31,13 +31,6 @@ TOLERANCE = 0.15
 """Share of the changes of an amino acid that are kept."""
 KEPT = {START: (10, 3), DONOR: (3, 6), ACCEPTOR: (20, 4)}
 """Bases left alone before and from a label on, in the gene's direction."""
-
-_AMINO_ACID = np.frombuffer(
-    "".join(
-        translate(np.array([n // 16, n // 4 % 4, n % 4], np.uint8)) for n in range(64)
-    ).encode(),
-    np.uint8,
-)
 
 
 def diverged(
@@ -100,5 +93,5 @@ def _codons(labels: np.ndarray, minus: int) -> np.ndarray:
 def _amino_acids(codons: np.ndarray, is_minus: bool) -> np.ndarray:
     """(n,) letters of what codons (n, 3), in sequence order, stand for."""
     if is_minus:
-        codons = (T - codons)[:, ::-1]
-    return _AMINO_ACID[codons @ np.array([16, 4, 1])]
+        return _amino_acids(reverse_complement(codons.ravel()).reshape(-1, 3), False)[::-1]
+    return np.frombuffer(translate(codons.ravel()).encode(), np.uint8)

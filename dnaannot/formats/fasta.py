@@ -19,6 +19,9 @@ _IUPAC = b"ACGTUNRYSWKMBDHVX"  # X is a masked base
 _PROTEIN_ONLY = b"EFILPQZJO*"
 _MAX_HEADER = 1 << 20
 
+OnCodes = Callable[[str, bytes], None]
+"""Called with the name of a sequence and the codes that follow in it."""
+
 
 def _translation_table() -> bytes:
     codes = np.full(256, _ILLEGAL, np.uint8)
@@ -75,13 +78,11 @@ def read_fasta(path: str | Path) -> Iterator[Record]:
         yield _record(header, codes)
 
 
-def sequence_sizes(
-    path: str | Path, on_codes: Callable[[str, bytes], None] = lambda *_: None
-) -> dict[str, int]:
+def sequence_sizes(path: str | Path, on_codes: OnCodes = lambda *_: None) -> dict[str, int]:
     """Length of each sequence by name, in order, from a pass that checks the whole file.
 
     Args:
-        on_codes: called with the name of a sequence and the codes that follow in it.
+        on_codes: told of every sequence, part by part.
 
     Raises:
         InputFormatError: as `read_fasta` would.

@@ -16,6 +16,8 @@ from dnaannot.predict.scorer import Compute
 
 POOR_FIT = 0.6
 """A genome fits poorly where a model's score on it is under this share of its card's."""
+JUDGED_BASES = 20_000
+"""A genome of fewer bases is too short for a model's confidence on it to tell anything."""
 
 
 def usual_confidence(entry: Entry) -> float | None:

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.fasta import read_fasta, sequence_sizes
-
-OnCodes = Callable[[str, bytes], None]
+from dnaannot.formats.fasta import OnCodes, read_fasta, sequence_sizes
 
 
 class Genomes:
@@ -40,7 +38,7 @@ class Genomes:
         """Read every file that can be read twice, so that it fails now and not after hours.
 
         Args:
-            on_codes: called with the name of a sequence and the codes that follow in it.
+            on_codes: told of every sequence, part by part.
 
         Returns:
             Whether `sizes` is complete: pipes and standard input can be read only once.

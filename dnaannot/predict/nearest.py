@@ -19,8 +19,6 @@ spreads are 0.40 to 0.43 and 0.15. Distances in spreads: from human chr16 and ch
 0.4 and less, mouse chr17 1.1, *Arabidopsis* 2.7, yeast 3.0, fly and *Aspergillus* 3.3; from yeast,
 *Aspergillus* 2.2, *Arabidopsis* 2.4, fly 4.1, human chr19 8.0.
 """
-JUDGED_BASES = 20_000
-"""A genome of fewer bases is too short for a model's confidence on it to tell anything."""
 FAR_BASES = 500_000
 """A genome of fewer bases is too short to be called far: of 50-kb stretches of human chr22 one in
 eleven would be far from human."""

@@ -248,7 +248,9 @@ class Trainer(Generic[Module]):
     def _validate_averages(self, start: dict[str, Tensor]) -> None:
         trained = _copied(self.module)
         tried = {metrics.get("start_share") for metrics in self.progress.history}
-        for share in (share for share in START_SHARES if share not in tried):
+        for share in START_SHARES:
+            if share in tried:
+                continue
             means = {
                 name: torch.lerp(value, start[name].to(value), share)
                 for name, value in trained.items()

@@ -19,10 +19,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 BEND_ONLY = ("bend", "genome", "epochs", "no_crf")
 _SHARED = (
     "output", "encoder", "freeze", "label_fraction", "time_budget", "steps", "learning_rate",
-    "warmup", "batch", "validate_every", "patience", "seed", "half", "resume", "species",
-    "licence", "device", "threads",
+    "warmup", "batch", "validate_every", "patience", "seed", "optimizer", "half", "resume",
+    "species", "licence", "device", "threads",
 )  # fmt: skip
-_OWN_DEFAULTS = {"batch": 8, "validate_every": 100}
+_OWN_DEFAULTS = {"batch": 8, "validate_every": 100, "optimizer": "adamw"}
 
 
 def bend_options(command: Command) -> Command:

@@ -79,6 +79,13 @@ _RUN_OPTIONS = (
         show_default=True,
         help="Of weights and data order.",
     ),
+    click.option(
+        "--optimizer",
+        type=click.Choice(["muon", "adamw"]),
+        default="muon",
+        show_default=True,
+        help="Muon is for weights between hidden features; AdamW moves the others.",
+    ),
     click.option("--half", is_flag=True, help="Write the weights as float16."),
     click.option("--resume", is_flag=True, help="Go on from FILE.state, where it was interrupted."),
     click.option("--species", multiple=True, help="Name for the model's card; repeatable."),

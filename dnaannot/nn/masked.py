@@ -28,6 +28,7 @@ class MaskedModel(TaskModel):
     """Scores (B, L, 7) of what each token was before masking (Mupparapu et al. 2025, 4.1)."""
 
     task = "encoder"
+    output_layer = "mlm.vocabulary"
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()

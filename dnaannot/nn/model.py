@@ -19,10 +19,12 @@ class TaskModel(nn.Module):
 
     Attributes:
         task: what it is for, as model files name it.
+        output_layer: name of the layer that gives scores.
         encoder: its tensors are called `encoder.*`.
     """
 
     task: ClassVar[str]
+    output_layer: ClassVar[str] = "head.linear"
     encoder: Encoder
 
     @property
@@ -33,6 +35,15 @@ class TaskModel(nn.Module):
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """What the header of its file says beside its task, encoder and halo, as JSON."""
+
+    def hidden_matrices(self) -> list[str]:
+        """Names of the weights between hidden features: not of what reads bases or gives scores."""
+        outer = ("encoder.embed", self.output_layer)
+        return [
+            f"{name}.weight"
+            for name, layer in self.named_modules()
+            if isinstance(layer, nn.Conv1d | nn.Linear) and name not in outer
+        ]
 
 
 class LabelModel(TaskModel):

@@ -72,6 +72,8 @@ class Run(ABC, Generic[Model]):
         steps, time_budget: how long to train, in steps or seconds; one of them.
         half: write the weights as float16.
         resume: go on from the state of an interrupted run.
+        optimizer: "muon" for the weights between hidden features and AdamW for the others, or
+            "adamw" for all.
         species, licence: for the model's card.
         threads: CPU workers; their number changes no weight.
         from_scratch: begin with random weights in the encoder that the run names, of its shape.
@@ -90,6 +92,7 @@ class Run(ABC, Generic[Model]):
     validate_every: int = 500
     patience: int = 0
     seed: int = 1
+    optimizer: str = "muon"
     half: bool = False
     resume: bool = False
     species: Sequence[str] = ()
@@ -255,6 +258,8 @@ class Run(ABC, Generic[Model]):
             fingerprint={**job.fingerprint, "from_scratch": self.from_scratch},
             workers=self.threads if compute.device == "cpu" else 1,
             processes=join_processes(),
+            by_muon=job.model.hidden_matrices() if self.optimizer == "muon" else (),
+            bf16=compute.bf16,
             is_trained=job.is_trained,
         )
 

@@ -7,7 +7,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.output import atomic_output
 from dnaannot.predict.scorer import single_threaded
+from dnaannot.training.muon import Muon
 from dnaannot.training.processes import ALONE, Processes
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -37,7 +38,7 @@ class Schedule:
         learning_rate: peak rate.
         warmup: steps of linear warm-up.
         final_share: share of the peak rate at the end of the cosine decay.
-        weight_decay: of AdamW, on matrices and kernels only.
+        weight_decay: of matrices and kernels.
         clip: gradient norm above which gradients are scaled down.
         validate_every: steps between validations (and best-checkpoint decisions).
         save_seconds: least time between two saves of the resume state.
@@ -120,6 +121,8 @@ class Trainer(Generic[Module]):
         fingerprint: facts that a resumed run must share with the one that wrote the state.
         workers: threads that compute gradients.
         processes: those that share the parts of a step; the first one saves.
+        by_muon: names of the parameters that Muon moves; AdamW moves the others.
+        bf16: Muon computes in bfloat16.
         is_trained: the module has learned already: it is validated before the first step, and
             kept where no later weights are better. At the end averages of the weights before
             and after are validated too, which are often better than both (Wortsman et al. 2022,
@@ -138,24 +141,29 @@ class Trainer(Generic[Module]):
         fingerprint: dict[str, Any] | None = None,
         workers: int = 1,
         processes: Processes = ALONE,
+        by_muon: Collection[str] = (),
+        bf16: bool = False,
         is_trained: bool = False,
     ) -> None:
         self.module, self.losses_of_step, self.validate = module, losses_of_step, validate
         self.save_best, self.schedule, self.state_path = save_best, schedule, state_path
         self.on_step, self.workers, self.processes = on_step, workers, processes
         self._start = _copied(module) if is_trained else None
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.fingerprint = {"schedule": asdict(schedule), **(fingerprint or {})}
+        free = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self.parameters = list(free.values())
+        self.fingerprint = {
+            "schedule": asdict(schedule),
+            "by_muon": sorted(by_muon),
+            **(fingerprint or {}),
+        }
         self.progress = Progress()
-        decayed = [p for p in module.parameters() if p.ndim > 1 and p.requires_grad]
-        plain = [p for p in module.parameters() if p.ndim <= 1 and p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": schedule.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=schedule.learning_rate,
-            betas=(0.9, 0.98),
+        self.optimizer = _adamw([p for n, p in free.items() if n not in by_muon], schedule)
+        matrices = [free[name] for name in free if name in by_muon]
+        dtype = torch.bfloat16 if bf16 else torch.float32
+        self.muon = (
+            Muon(matrices, schedule.learning_rate, schedule.weight_decay, dtype=dtype)
+            if matrices
+            else None
         )
 
     def run(self) -> Progress:
@@ -214,8 +222,9 @@ class Trainer(Generic[Module]):
 
     def _step(self, step: int, pool: ThreadPoolExecutor) -> float:
         self.module.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate(step)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.schedule.rate(step)
         loss = self._backward(self.losses_of_step(self.module, step), pool)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.schedule.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -225,7 +234,20 @@ class Trainer(Generic[Module]):
                 "if you like (--init).",
             )
         self.optimizer.step()
+        if self.muon is not None:
+            self.muon.step(each=pool.map)
         return loss
+
+    @property
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
+
+    def _optimizer_of(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
+        is_own = [
+            any(parameter is one for group in optimizer.param_groups for one in group["params"])
+            for optimizer in self._optimizers
+        ]
+        return self._optimizers[is_own.index(True)]
 
     def _backward(self, losses: Sequence[MicroLoss], pool: ThreadPoolExecutor) -> float:
         """Set the gradient of the mean of losses; returns that mean."""
@@ -290,8 +312,9 @@ class Trainer(Generic[Module]):
             return
         tensors = {f"module.{k}": v.detach().cpu() for k, v in self.module.state_dict().items()}
         for name, parameter in self.module.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
+            for optimizer in self._optimizers:
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
         facts = {"progress": asdict(self.progress), "fingerprint": self.fingerprint}
         with atomic_output(path, "wb") as stream:
             stream.write(save(tensors, metadata={"training": json.dumps(facts)}))
@@ -323,8 +346,18 @@ class Trainer(Generic[Module]):
                 if f"optimizer.{key}.{name}" in tensors
             }
             if state:
-                self.optimizer.state[parameter] = state
+                self._optimizer_of(parameter).state[parameter] = state
         self.progress = Progress(**facts["progress"])
+
+
+def _adamw(parameters: Sequence[nn.Parameter], schedule: Schedule) -> torch.optim.AdamW:
+    decayed = [p for p in parameters if p.ndim > 1]
+    plain = [p for p in parameters if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": schedule.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.98))
 
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:

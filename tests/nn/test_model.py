@@ -5,7 +5,10 @@ import torch
 
 from dnaannot.nn.encoder import PAD, PRESETS, EncoderConfig
 from dnaannot.nn.heads import LabelHead
+from dnaannot.nn.masked import MaskedModel
 from dnaannot.nn.model import GeneModel
+from dnaannot.nn.nine_labels import NineLabelModel
+from dnaannot.nn.tracks import TrackModel
 
 STRIDED = EncoderConfig("strided", 12, (1, 2), kernel=3, stride=6, stem_channels=8, stem_kernel=5)
 
@@ -62,3 +65,23 @@ def test_how_far_start_codons_are_searched_where_the_file_does_not_say():
 
 def test_least_intron_is_the_grammars():
     assert GeneModel(STRIDED, min_intron=33).grammar.min_intron == 33
+
+
+@pytest.mark.parametrize(
+    ("model", "outer"),
+    [
+        (GeneModel(STRIDED), {"encoder.embed.weight", "head.linear.weight"}),
+        (
+            TrackModel(STRIDED, 3),
+            {"encoder.embed.weight", "head.linear.weight", "words.of_word.weight"},
+        ),
+        (MaskedModel(STRIDED), {"encoder.embed.weight", "mlm.vocabulary.weight"}),
+        (
+            NineLabelModel(STRIDED, crf=True),
+            {"encoder.embed.weight", "head.linear.weight", "crf.transitions"},
+        ),
+    ],
+)
+def test_hidden_matrices_are_all_but_what_reads_bases_or_gives_scores(model, outer):
+    matrices = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
+    assert set(model.hidden_matrices()) == matrices - outer

@@ -11,6 +11,7 @@ import dnaannot.training.trainer
 from dnaannot.errors import DataError, ModelError
 from dnaannot.training.trainer import Schedule, Trainer
 
+MATRICES = ("0.weight",)
 SCHEDULE = Schedule(steps=12, learning_rate=0.05, warmup=3, validate_every=4)
 
 
@@ -121,8 +122,9 @@ def test_gradients_are_those_of_the_mean_loss():
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_change_no_bit(workers):
-    one, other = trainer(), trainer(workers=workers)
+@pytest.mark.parametrize("by_muon", [(), MATRICES])
+def test_workers_change_no_bit(workers, by_muon):
+    one, other = trainer(by_muon=by_muon), trainer(workers=workers, by_muon=by_muon)
     one.run()
     other.run()
     assert torch.equal(weights(one.module), weights(other.module))
@@ -138,8 +140,9 @@ def test_of_many_losses_means_are_kept(few_losses):
 
 
 @pytest.mark.parametrize("interrupted_after", [1, 4, 5, 11])
-def test_a_resumed_run_is_an_undisturbed_one(tmp_path, few_losses, interrupted_after):
-    undisturbed, path = trainer(), tmp_path / "state"
+@pytest.mark.parametrize("by_muon", [(), MATRICES])
+def test_a_resumed_run_is_an_undisturbed_one(tmp_path, few_losses, interrupted_after, by_muon):
+    undisturbed, path = trainer(by_muon=by_muon), tmp_path / "state"
     undisturbed.run()
 
     def stop(step, steps, loss):
@@ -148,16 +151,17 @@ def test_a_resumed_run_is_an_undisturbed_one(tmp_path, few_losses, interrupted_a
 
     schedule = replace(SCHEDULE, save_seconds=0.0)
     saved = []
-    first = trainer(schedule=schedule, saved=saved, state_path=path, on_step=stop)
+    options = {"schedule": schedule, "saved": saved, "state_path": path, "by_muon": by_muon}
+    first = trainer(on_step=stop, **options)
     with pytest.raises(Interrupted):
         first.run()
-    second = trainer(network(7), schedule, saved, state_path=path)
+    second = trainer(network(7), **options)
     if interrupted_after > 1:
         second.load_state(path)
         assert second.progress.step == interrupted_after - 1
     else:
         assert not path.exists()
-        second = trainer(schedule=schedule, saved=saved, state_path=path)
+        second = trainer(**options)
     progress = second.run()
     assert torch.equal(weights(second.module), weights(undisturbed.module))
     assert progress.history == undisturbed.progress.history
@@ -241,6 +245,7 @@ def test_states_of_other_runs_are_refused(tmp_path):
         trainer(fingerprint={"data": "b"}),
         trainer(),
         trainer(schedule=Schedule(steps=13), fingerprint={"data": "a"}),
+        trainer(fingerprint={"data": "a"}, by_muon=MATRICES),
     ):
         with pytest.raises(ModelError, match="other settings"):
             other.load_state(path)
@@ -273,6 +278,17 @@ def test_timing_leaves_the_module_as_it_was():
     assert running.steps_within(0.5, 3) > 1
     assert torch.equal(weights(running.module), before)
     assert running.progress.step == 0
+
+
+def test_muon_moves_what_it_is_told_and_adamw_the_rest():
+    running = trainer(by_muon=MATRICES)
+    running.run()
+    states = {
+        name: set(running._optimizer_of(p).state[p])
+        for name, p in running.module.named_parameters()
+    }
+    assert states.pop("0.weight") == {"exp_avg"}
+    assert all(state == {"step", "exp_avg", "exp_avg_sq"} for state in states.values())
 
 
 def test_weight_decay_spares_biases():

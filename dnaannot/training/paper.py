@@ -94,6 +94,7 @@ class Plan:
         flops: of the fine-tuning of one arm.
         pretrain_flops: of the pretraining of one encoder.
         validations: in the course of a run.
+        optimizer: as `Run` has it; the paper's code has AdamW.
     """
 
     size: str
@@ -102,6 +103,7 @@ class Plan:
     flops: float
     pretrain_flops: float
     validations: int = 12
+    optimizer: str = "adamw"
 
 
 class Cost(NamedTuple):
@@ -258,7 +260,17 @@ class Study:
 
         schedule = schedule_of(self.plan, steps)
         workers = self.compute.threads if self.compute.device == "cpu" else 1
-        trainer = Trainer(model, losses, timed, keep, schedule, state, workers=workers)
+        trainer = Trainer(
+            model,
+            losses,
+            timed,
+            keep,
+            schedule,
+            state,
+            workers=workers,
+            by_muon=model.hidden_matrices() if self.plan.optimizer == "muon" else (),
+            bf16=self.compute.bf16,
+        )
         if state.exists():
             trainer.load_state(state)
             before = (trainer.progress.history or [{}])[-1].get("seconds", 0.0)

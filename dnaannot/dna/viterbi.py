@@ -19,8 +19,9 @@ import numpy as np
 
 from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.viterbi_blocks import Blocks
+from dnaannot.dna.viterbi_plans import Planner
 from dnaannot.dna.viterbi_run import Run, best_end, one_by_one, side_by_side
-from dnaannot.dna.viterbi_tables import Planner, build_tables
+from dnaannot.dna.viterbi_tables import build_tables
 
 BLOCK = 16_384
 """Bases between the coordinates at which paths are compared and scores start again near 0."""

@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from dnaannot.dna.viterbi_kernels import Tables, trace
+from dnaannot.dna.viterbi_kernels import Plans, Pointers, Tables, trace
 from dnaannot.errors import OutputError
 
 
@@ -24,22 +24,22 @@ class Block:
         bases: number of bases n.
         origin: (codes,) int32, for each path at the last base (see `Front`) its code at the
             last base of the block before.
-        back: (n, columns) uint8, predecessors of the states that have several.
-        marks: (n,) uint32, how intron states were entered.
-        stored: file and offset of `back` and `marks` when they are not in memory.
+        plans: of all kinds among them.
+        pointers: back pointers, none while they are in the file.
+        stored: file and offset of them then, and the length of each array.
     """
 
     end: int
     bases: int
     origin: np.ndarray
-    back: np.ndarray
-    marks: np.ndarray
-    stored: tuple[IO[bytes], int] | None = None
+    plans: Plans
+    pointers: Pointers
+    stored: tuple[IO[bytes], int, tuple[int, ...]] | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of back pointers, wherever they are."""
-        return self.bases * (self.back.shape[1] + self.marks.itemsize)
+        """Bytes of back pointers in memory."""
+        return sum(part.nbytes for part in self.pointers)
 
 
 class Blocks:
@@ -88,9 +88,9 @@ class Blocks:
             codes.append(int(block.origin[codes[-1]]))
         for block in blocks:
             self._waiting.popleft()
-            back, marks = self._take(block)
+            pointers = self._take(block)
             path = np.empty(block.bases, np.uint8)
-            trace(self._tables, self._slots, codes.pop(), block.end, back, marks, path)
+            trace(self._tables, block.plans, self._slots, codes.pop(), block.end, pointers, path)
             yield path
 
     def _spill(self, block: Block) -> None:
@@ -98,9 +98,10 @@ class Blocks:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="dnaannot-")  # noqa: SIM115
-            block.stored = self._file, self._file.seek(0, io.SEEK_END)
-            for pointers in (block.back, block.marks):
-                self._file.write(pointers.data)
+            lengths = tuple(map(len, block.pointers))
+            block.stored = self._file, self._file.seek(0, io.SEEK_END), lengths
+            for part in block.pointers:
+                self._file.write(part.data)
             self._file.flush()
         except OSError as error:
             raise OutputError(
@@ -110,19 +111,20 @@ class Blocks:
             ) from error
         self._held -= block.nbytes
         self._spilled += 1
-        block.back, block.marks = block.back[:0].copy(), block.marks[:0].copy()
+        block.pointers = Pointers(*(part[:0].copy() for part in block.pointers))
 
-    def _take(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
-        """Pointers and marks of the oldest block, which count no longer."""
+    def _take(self, block: Block) -> Pointers:
+        """Back pointers of the oldest block, which count no longer."""
         if block.stored is None:
             self._held -= block.nbytes
-            return block.back, block.marks
-        file, offset = block.stored
+            return block.pointers
+        file, offset, lengths = block.stored
         file.seek(offset)
-        columns = self._tables.columns
-        back = np.frombuffer(bytearray(file.read(block.bases * columns)), np.uint8)
-        marks = np.frombuffer(bytearray(file.read(block.bases * 4)), np.uint32)
+        pointers = [
+            np.frombuffer(bytearray(file.read(length * part.itemsize)), part.dtype)
+            for part, length in zip(block.pointers, lengths, strict=True)
+        ]
         self._spilled -= 1
         if not self._spilled:
             file.truncate(0)
-        return back.reshape(-1, columns), marks
+        return Pointers(*pointers)

@@ -10,8 +10,22 @@ from dnaannot.dna.compiled import kernel, part
 from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST
 
 GAP_BITS = GAP_FIRST | GAP_AFTER
+LEAVES, ENTERS, CUTS = 1, 2, 4
+"""Flags of a kind of position: an edge leaves an intron, a jump may start, or anything may
+happen, as at the start of a sequence and the ends of a gap."""
+LANES = 4
+"""Targets with one source are taken by so many; where their number is no multiple of it, edges
+from the state S, in which no path is, to itself fill up."""
+NONE = 255
+"""Stands for no state."""
+STORED = 256
+"""What is added to the number of a back pointer, to tell it from a state."""
 ENTERED_AT_GAP = 16
 """A mark has bit j where jump j was taken into a base, bit 16 + j where a gap opened its state."""
+
+
+_part = part(forceinline=True)  # a call puts every array on the stack, which takes longer
+_rare = part()
 
 
 class Tables(NamedTuple):
@@ -20,10 +34,8 @@ class Tables(NamedTuple):
     A run is what the inside of an intron scores a base: a label and a weight.
     """
 
-    label: np.ndarray  # (S,) uint8
-    column: np.ndarray  # (S,) uint8, where a row of back pointers holds the state's predecessor
-    columns: int  # in a row of back pointers, the last for all states with one predecessor
-    only: np.ndarray  # (S,) uint8, the predecessor of a state that has one
+    label: np.ndarray  # (S + 1,) uint8, 0 for the state S
+    most_pointers: int  # of a base
     jump_into: np.ndarray  # (S,) int8, the jump that enters the state, -1 if none
     donor: np.ndarray  # (J,) uint8
     intron: np.ndarray  # (J,) uint8
@@ -39,15 +51,31 @@ class Tables(NamedTuple):
 
 
 class Plans(NamedTuple):
-    """Edges that can be taken at a kind of position: N kinds, targets by number of sources."""
+    """Edges that can be taken at N kinds of position: T targets and M edges of all kinds.
 
-    counts: np.ndarray  # (N, 3) uint8, targets with one, two and more sources
-    target: np.ndarray  # (N, S) uint8
-    size: np.ndarray  # (N, S) uint8, sources of a target
-    source: np.ndarray  # (N, E) uint8, by target
-    weight: np.ndarray  # (N, E) float64
-    leaves: np.ndarray  # (N,) bool, an edge leaves an intron state
-    enters: np.ndarray  # (N,) bool, a state is reached from which a jump starts
+    Targets are in order of their number of sources, edges in that of their targets. A base has
+    one back pointer for each target of several sources; where `CUTS`, those of all S states
+    follow for the edges that are cut, `NONE` where they are not taken.
+    """
+
+    flags: np.ndarray  # (N,) uint8, `LEAVES`, `ENTERS` and `CUTS`
+    counts: np.ndarray  # (N, 3) uint8, targets with one (in `LANES`), two and more sources
+    first_target: np.ndarray  # (N,) uint32
+    first_edge: np.ndarray  # (N,) uint32
+    target: np.ndarray  # (T,) uint8
+    size: np.ndarray  # (T,) uint8, sources of a target
+    source: np.ndarray  # (M,) uint8
+    weight: np.ndarray  # (M,) float64
+    before: np.ndarray  # (N, S) uint16, predecessor of a state, or `STORED` + its back pointer
+    width: np.ndarray  # (N,) uint16, back pointers of a base
+
+
+class Pointers(NamedTuple):
+    """Back pointers of consecutive bases."""
+
+    kinds: np.ndarray  # (n,) uint16
+    marks: np.ndarray  # (n,) uint32, how intron states were entered
+    back: np.ndarray  # (m,) uint8, predecessors, as many a base as its kind has
 
 
 class Front(NamedTuple):
@@ -58,8 +86,8 @@ class Front(NamedTuple):
     inside jump j whose donor stands at the position that is `slot` modulo `jump_bases`.
     """
 
-    score: np.ndarray  # (2, S) float64
-    origin: np.ndarray  # (2, S) int32
+    score: np.ndarray  # (2, more than S) float64, -inf beyond S
+    origin: np.ndarray  # (2, more than S) int32
     stay: np.ndarray  # (J,) float64
     stay_origin: np.ndarray  # (J,) int32
     run_sum: np.ndarray  # (R,) float64, since the start of the block
@@ -69,192 +97,214 @@ class Front(NamedTuple):
 
 
 @kernel()
-def advance(tables, plans, front, words, kinds, emissions, begin, position, back, marks):
-    """Score bases `position` .. `position + n`, filling their rows of `back` and `marks`."""
-    label, column, _, _, _, donor, intron, enter_weight, run, run_label, run_weight = tables[:11]
-    opens, closes, emerges, spans, begin_rule = tables[11:]
-    counts, target, size, source, weight, leaves, enters = plans
-    score, origin, stay, stay_origin, run_sum, jumping, jumping_origin, landing = front
-    slot = position % len(landing)
-    old, new = np.int64(0), np.int64(1)
+def classify(class_of_word, onward, words, at_start, node, kinds):
+    """Fill `kinds` (n,) of words (n,) from a node on, as far as they are known; see `Planner`.
+
+    Returns how many are, and the node after them.
+    """
+    rules = np.uint32(class_of_word.shape[1] - 1)
     for i in range(len(words)):
-        word, kind = words[i], np.uint16(kinds[i])
-        first, at_gap = position + i == 0, (word & GAP_BITS) != 0
-        if at_gap or leaves[kind]:
-            _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, old)
-        for r in range(len(run_label)):
-            run_sum[r] += emissions[i, run_label[r]] + run_weight[r]
-        for s in range(len(label)):
+        cuts = (words[i] & GAP_BITS) != 0 or (at_start and i == 0)
+        here = class_of_word[np.uint8(cuts), words[i] & rules]
+        step = onward[node, here]
+        if step < 0:
+            return i, node
+        kinds[i] = step & 0xFFFF
+        node = np.int64(step >> 16)
+    return len(words), node
+
+
+@kernel()
+def advance(tables, plans, front, words, kinds, emissions, begin, position, back, marks):
+    """Score bases `position` .. `position + n`, filling their `marks` and back pointers.
+
+    Returns the number of back pointers.
+    """
+    score, origin, landing, run_sum = front.score, front.origin, front.landing, front.run_sum
+    slot = position % len(landing)
+    old, new, used = np.int64(0), np.int64(1), np.int64(0)
+    for i in range(len(words)):
+        kind = kinds[i]
+        flag = plans.flags[kind]
+        if flag & (LEAVES | CUTS):
+            _show_introns(tables, front, old)
+        for r in range(len(run_sum)):
+            run_sum[r] += emissions[i, tables.run_label[r]] + tables.run_weight[r]
+        for s in range(score.shape[1]):
             score[new, s] = -np.inf
-        mark = np.uint32(0)
-        if first:
-            _begin(label, intron, run, begin_rule, begin, word, emissions, score, stay, run_sum)
-        else:
-            _follow_edges(
-                counts, target, size, source, weight, kind,
-                label, column, emissions, i, score, origin, old, new, back,
-            )  # fmt: skip
-            if landing[slot]:
-                mark = _land(jumping, jumping_origin, slot, stay, stay_origin)
-        if at_gap:
-            _cut_exons(
-                label, column, intron, opens, closes, spans, begin_rule, word,
-                emissions, i, score, origin, old, new, back,
-            )  # fmt: skip
-            if (word & GAP_FIRST) != 0:
-                mark = _open_introns(
-                    label, intron, run, emerges, emissions, i, score, origin, old,
-                    stay, stay_origin, run_sum, mark,
-                )  # fmt: skip
+        used = _follow_edges(tables, plans, front, kind, emissions, i, old, new, back, used)
+        mark = _land(front, slot) if landing[slot] else np.uint32(0)
+        if position + i == 0:
+            _begin(tables, front, begin, words[i], emissions, i)
+        if flag & CUTS:
+            used = _cut_exons(tables, front, words[i], emissions, i, old, new, back, used)
+            if words[i] & GAP_FIRST:
+                mark = _open_introns(tables, front, emissions, i, old, mark)
         marks[i] = mark
-        landing[slot] = enters[kind] or at_gap or first
+        landing[slot] = (flag & (ENTERS | CUTS)) != 0
         if landing[slot]:
-            _jump(
-                donor, run, enter_weight, run_sum, score, origin, new, jumping, jumping_origin, slot
-            )
+            _jump(tables, front, new, slot)
         slot = 0 if slot + 1 == len(landing) else slot + 1
         old, new = new, old
-    _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, old)
-    for s in range(len(label) if old == 1 else 0):  # as slices they take a second to compile
+    _show_introns(tables, front, old)
+    for s in range(score.shape[1] if old == 1 else 0):  # as slices they take a second to compile
         score[0, s], origin[0, s] = score[1, s], origin[1, s]
+    return used
 
 
-@part()
-def _show_introns(intron, run, stay, stay_origin, run_sum, score, origin, row):
+@_part
+def _show_introns(tables, front, row):
     """Write the scores of the intron states among the others."""
-    for j in range(len(intron)):
-        score[row, intron[j]] = stay[j] + run_sum[run[j]]
-        origin[row, intron[j]] = stay_origin[j]
+    for j in range(len(tables.intron)):
+        state = tables.intron[j]
+        front.score[row, state] = front.stay[j] + front.run_sum[tables.run[j]]
+        front.origin[row, state] = front.stay_origin[j]
 
 
-@part()
-def _begin(label, intron, run, begin_rule, begin, word, emissions, score, stay, run_sum):
-    """Begin paths at the first base."""
-    for s in range(len(label)):
-        if begin[s] and (word & begin_rule[s]) != 0:
-            score[1, s] = emissions[0, label[s]]
-    for j in range(len(intron)):
-        stay[j] = score[1, intron[j]] - run_sum[run[j]]
-
-
-@part()
-def _follow_edges(
-    counts, target, size, source, weight, kind,
-    label, column, emissions, i, score, origin, old, new, back,
-):  # fmt: skip
-    """Take the best edge into each state that can be reached."""
-    ones = np.int64(counts[kind, 0])
-    twos = ones + np.int64(counts[kind, 1])
-    for k in range(ones):
-        a, s = source[kind, k], target[kind, k]
-        score[new, s] = score[old, a] + weight[kind, k] + emissions[i, label[s]]
-        origin[new, s] = origin[old, a]
-        back[i, column[s]] = a
-    edge = ones
-    for k in range(ones, twos):
-        a, b, s = source[kind, edge], source[kind, edge + 1], target[kind, k]
-        best = score[old, a] + weight[kind, edge]
-        other = score[old, b] + weight[kind, edge + 1]
+@_part
+def _follow_edges(tables, plans, front, kind, emissions, i, old, new, back, used):
+    """Take the best edge into each target; returns how many back pointers there are now."""
+    label, score, origin = tables.label, front.score, front.origin
+    target, size, source, weight = plans.target, plans.size, plans.source, plans.weight
+    t, edge = plans.first_target[kind], plans.first_edge[kind]
+    for _ in range(plans.counts[kind, 0]):
+        for k in range(LANES):
+            a, s = source[edge + np.uint32(k)], target[t + np.uint32(k)]
+            w = weight[edge + np.uint32(k)]
+            score[new, s] = score[old, a] + w + emissions[i, label[s]]
+            origin[new, s] = origin[old, a]
+        edge += np.uint32(LANES)
+        t += np.uint32(LANES)
+    for _ in range(plans.counts[kind, 1]):
+        a, b, s = source[edge], source[edge + np.uint32(1)], target[t]
+        best = score[old, a] + weight[edge]
+        other = score[old, b] + weight[edge + np.uint32(1)]
         a = b if other > best else a
         best = other if other > best else best
         score[new, s] = best + emissions[i, label[s]]
         origin[new, s] = origin[old, a]
-        back[i, column[s]] = a
-        edge += 2
-    for k in range(twos, twos + np.int64(counts[kind, 2])):
-        a, s = source[kind, edge], target[kind, k]
-        best = score[old, a] + weight[kind, edge]
-        after = edge + np.int64(size[kind, k])
-        for m in range(edge + 1, after):
-            b = source[kind, m]
-            other = score[old, b] + weight[kind, m]
+        back[used] = a
+        used += 1
+        edge += np.uint32(2)
+        t += np.uint32(1)
+    for _ in range(plans.counts[kind, 2]):
+        a, s = source[edge], target[t]
+        best = score[old, a] + weight[edge]
+        after = edge + np.uint32(size[t])
+        for m in range(edge + np.uint32(1), after):
+            b = source[m]
+            other = score[old, b] + weight[m]
             a = b if other > best else a
             best = other if other > best else best
         score[new, s] = best + emissions[i, label[s]]
         origin[new, s] = origin[old, a]
-        back[i, column[s]] = a
+        back[used] = a
+        used += 1
         edge = after
+        t += np.uint32(1)
+    return used
 
 
-@part()
-def _land(jumping, jumping_origin, slot, stay, stay_origin):
+@_part
+def _land(front, slot):
     """Let the jumps that end here replace what stayed in their intron states."""
     mark = np.uint32(0)
-    for j in range(len(stay)):
-        if jumping[slot, j] > stay[j]:
-            stay[j] = jumping[slot, j]
-            stay_origin[j] = jumping_origin[slot, j]
+    for j in range(len(front.stay)):
+        if front.jumping[slot, j] > front.stay[j]:
+            front.stay[j] = front.jumping[slot, j]
+            front.stay_origin[j] = front.jumping_origin[slot, j]
             mark |= np.uint32(1 << j)
     return mark
 
 
-@part()
-def _jump(donor, run, enter_weight, run_sum, score, origin, new, jumping, jumping_origin, slot):
+@_part
+def _jump(tables, front, new, slot):
     """Start jumps from the donors here."""
-    for j in range(len(donor)):
-        jumping[slot, j] = score[new, donor[j]] + enter_weight[j] - run_sum[run[j]]
-        jumping_origin[slot, j] = origin[new, donor[j]]
+    for j in range(len(tables.donor)):
+        entered = front.score[new, tables.donor[j]] + tables.enter_weight[j]
+        front.jumping[slot, j] = entered - front.run_sum[tables.run[j]]
+        front.jumping_origin[slot, j] = front.origin[new, tables.donor[j]]
 
 
-@part()
-def _cut_exons(
-    label, column, intron, opens, closes, spans, begin_rule, word,
-    emissions, i, score, origin, old, new, back,
-):  # fmt: skip
-    """Take the edges at a gap's ends between intergenic (state 0) and the states cut there."""
-    for s in range(len(label)):
+@_rare
+def _begin(tables, front, begin, word, emissions, i):
+    """Begin paths at the first base."""
+    for s in range(len(begin)):
+        if begin[s] and word & tables.begin_rule[s]:
+            front.score[1, s] = emissions[i, tables.label[s]]
+    for j in range(len(tables.intron)):
+        front.stay[j] = front.score[1, tables.intron[j]] - front.run_sum[tables.run[j]]
+
+
+@_rare
+def _cut_exons(tables, front, word, emissions, i, old, new, back, used):
+    """Take the edges at a gap's ends between intergenic (state 0) and the states cut there.
+
+    Returns how many back pointers there are now.
+    """
+    label, score, origin, states = tables.label, front.score, front.origin, len(tables.opens)
+    for s in range(states):
+        back[used + s] = NONE
+    for s in range(states):
         opened = score[old, 0] + emissions[i, label[s]]
-        may_open = (word & GAP_AFTER) != 0 and opens[s] and (word & begin_rule[s]) != 0
+        may_open = word & GAP_AFTER and tables.opens[s] and word & tables.begin_rule[s]
         if may_open and opened > score[new, s]:
             score[new, s], origin[new, s] = opened, origin[old, 0]
-            back[i, column[s]] = 0
+            back[used + s] = 0
         closed = score[old, s] + emissions[i, label[0]]
-        may_close = (word & GAP_FIRST) != 0 and closes[s] or (word & GAP_AFTER) != 0 and spans[s]
+        may_close = word & GAP_FIRST and tables.closes[s] or word & GAP_AFTER and tables.spans[s]
         if may_close and closed > score[new, 0]:
             score[new, 0], origin[new, 0] = closed, origin[old, s]
-            back[i, column[0]] = s
+            back[used] = s
+    return used + states
 
 
-@part()
-def _open_introns(
-    label, intron, run, emerges, emissions, i, score, origin, old,
-    stay, stay_origin, run_sum, mark,
-):  # fmt: skip
+@_rare
+def _open_introns(tables, front, emissions, i, old, mark):
     """Let introns begin in a gap; returns `mark` with bits for those that do."""
-    for j in range(len(intron)):
-        opened = score[old, 0] + emissions[i, label[intron[j]]] - run_sum[run[j]]
-        if emerges[intron[j]] and opened > stay[j]:
-            stay[j], stay_origin[j] = opened, origin[old, 0]
+    for j in range(len(tables.intron)):
+        state = tables.intron[j]
+        opened = (
+            front.score[old, 0] + emissions[i, tables.label[state]] - front.run_sum[tables.run[j]]
+        )
+        if tables.emerges[state] and opened > front.stay[j]:
+            front.stay[j], front.stay_origin[j] = opened, front.origin[old, 0]
             mark &= ~np.uint32(1 << j)
             mark |= np.uint32(1 << (ENTERED_AT_GAP + j))
     return mark
 
 
 @kernel()
-def trace(tables, slots, code, end, back, marks, path):
+def trace(tables, plans, slots, code, end, pointers, path):
     """Fill `path` (n,) with the states of the path that stands at `code` at base `end - 1`."""
-    states, jumps = len(tables.label), len(tables.donor)
-    i = len(path) - 1
-    state = code
+    kinds, marks, back = pointers
+    states, jumps, used = len(tables.opens), len(tables.donor), len(back)
+    state, inside = code, np.int64(0)
     if code >= states:
         slot, j = (code - states) // jumps, (code - states) % jumps
-        for _ in range((end - 1 - slot) % slots):
-            if i >= 0:
-                path[i] = tables.intron[j]
-            i -= 1
-        state = np.int64(tables.donor[j])
-    while i >= 0:
+        inside = (end - 1 - slot) % slots
+        state = np.int64(tables.intron[j] if inside else tables.donor[j])
+    for i in range(len(path) - 1, -1, -1):
         path[i] = state
+        used -= np.int64(plans.width[kinds[i]])
         j = tables.jump_into[state]
-        if j < 0:
-            column = tables.column[state]
-            last = column == tables.columns - 1
-            state = np.int64(tables.only[state] if last else back[i, column])
-        elif marks[i] >> j & 1:
-            for k in range(max(0, i - slots + 1), i):
-                path[k] = state
-            i -= slots - 1
-            state = np.int64(tables.donor[j])
+        if inside == 0 and j >= 0 and marks[i] >> j & 1:
+            inside = slots
+        if inside > 0:
+            inside -= 1
+            state = state if inside else np.int64(tables.donor[j])
+        elif j < 0:
+            state = _predecessor(plans, kinds[i], state, back, used)
         elif marks[i] >> (ENTERED_AT_GAP + j) & 1:
-            state = 0
-        i -= 1
+            state = np.int64(0)
+
+
+@_part
+def _predecessor(plans, kind, state, back, first):
+    """The state before `state` at a base whose back pointers begin at `first`."""
+    if plans.flags[kind] & CUTS:
+        cut = back[first + np.int64(plans.width[kind]) - plans.before.shape[1] + state]
+        if cut != NONE:
+            return np.int64(cut)
+    before = np.int64(plans.before[kind, state])
+    return before if before < STORED else np.int64(back[first + before - STORED])

@@ -18,11 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dnaannot.dna.viterbi_blocks import Block
-from dnaannot.dna.viterbi_kernels import Front, Tables, advance
-from dnaannot.dna.viterbi_tables import Planner
+from dnaannot.dna.viterbi_kernels import Front, Pointers, Tables, advance
+from dnaannot.dna.viterbi_plans import Planner
 
 _BLOCKS = 4
 """Blocks of a stretch."""
+_VECTOR = 16
+"""Scores are held in rows of a multiple of so many, which are cleared without a rest."""
 
 Chunk = tuple[np.ndarray, np.ndarray]
 """Words (n,) uint32 and emissions (n, K) of consecutive bases."""
@@ -56,13 +58,14 @@ class Run:
     """The recursion over one sequence, block by block."""
 
     def __init__(self, tables: Tables, planner: Planner, slots: int, block: int) -> None:
-        states, jumps = len(tables.label), len(tables.donor)
+        self._states, jumps = len(tables.opens), len(tables.donor)
+        row = -(-(self._states + 1) // _VECTOR) * _VECTOR
         self._tables, self._planner, self.size = tables, planner, block
-        self._before, self._taken_off = 0, 0.0
+        self._node, self._taken_off = Planner.ANYWHERE, 0.0
         self.position = self.filled = 0
         self._front = Front(
-            score=np.full((2, states), -np.inf),
-            origin=np.zeros((2, states), np.int32),
+            score=np.full((2, row), -np.inf),
+            origin=np.zeros((2, row), np.int32),
             stay=np.full(jumps, -np.inf),
             stay_origin=np.zeros(jumps, np.int32),
             run_sum=np.zeros(len(tables.run_label)),
@@ -70,12 +73,13 @@ class Run:
             jumping_origin=np.zeros((slots, jumps), np.int32),
             landing=np.zeros(slots, bool),
         )
+        self._back = np.empty(self.size * tables.most_pointers, np.uint8)
         self._open_block()
 
     def _open_block(self) -> None:
-        self._back = np.empty((self.size, self._tables.columns), np.uint8)
+        self._kinds = np.empty(self.size, np.uint16)
         self._marks = np.empty(self.size, np.uint32)
-        self.filled = 0
+        self.filled = self._pointers = 0
 
     def feed(self, words: np.ndarray, emissions: np.ndarray, begin: np.ndarray) -> Iterator[Block]:
         """Go on over words (n,) and emissions (n, K); yields the blocks that they complete."""
@@ -83,10 +87,11 @@ class Run:
         while start < len(words):
             stop = min(len(words), start + self.size - self.filled)
             rows = slice(self.filled, self.filled + stop - start)
-            kinds, self._before = self._planner.kinds(
-                words[start:stop], self.position, self._before
+            kinds = self._kinds[rows]
+            self._node = self._planner.classify(
+                words[start:stop], self.position == 0, self._node, kinds
             )
-            advance(
+            self._pointers += advance(
                 self._tables,
                 self._planner.plans,
                 self._front,
@@ -95,7 +100,7 @@ class Run:
                 np.ascontiguousarray(emissions[start:stop], np.float32),
                 begin,
                 self.position,
-                self._back[rows],
+                self._back[self._pointers :],
                 self._marks[rows],
             )
             self.position += stop - start
@@ -107,9 +112,13 @@ class Run:
     def close(self) -> Block:
         """The block of the bases since the last one, and a new block."""
         front = self._front
-        origin = np.concatenate((front.origin[0], front.jumping_origin.ravel()))
-        back, marks = self._back[: self.filled], self._marks[: self.filled]
-        block = Block(self.position, self.filled, origin, back, marks)
+        origin = np.concatenate((front.origin[0, : self._states], front.jumping_origin.ravel()))
+        pointers = Pointers(
+            self._kinds[: self.filled],
+            self._marks[: self.filled],
+            self._back[: self._pointers].copy(),
+        )
+        block = Block(self.position, self.filled, origin, self._planner.plans, pointers)
         self._rebase()
         self._open_block()
         return block
@@ -130,30 +139,29 @@ class Run:
 
     def _mark_origins(self) -> None:
         front, intron = self._front, self._tables.intron
-        states = front.score.shape[1]
-        front.origin[0] = np.arange(states)
-        front.jumping_origin[:] = states + np.arange(front.jumping.size).reshape(
-            front.jumping.shape
-        )
+        codes = self._states + np.arange(front.jumping.size)
+        front.origin[0, : self._states] = np.arange(self._states)
+        front.jumping_origin[:] = codes.reshape(front.jumping.shape)
         front.stay[:], front.stay_origin[:] = front.score[0, intron], intron
         front.run_sum[:] = 0.0
 
     def stand(self) -> Stand:
         """Where the paths stand, after `close`."""
-        return Stand(self._front.score[0].copy(), self._front.jumping.copy(), self._taken_off)
+        score = self._front.score[0, : self._states]
+        return Stand(score.copy(), self._front.jumping.copy(), self._taken_off)
 
     def anywhere(self) -> Stand:
         """Paths in all states, none inside a jump, all alike."""
         front = self._front
-        return Stand(np.zeros(front.score.shape[1]), np.full(front.jumping.shape, -np.inf), 0.0)
+        return Stand(np.zeros(self._states), np.full(front.jumping.shape, -np.inf), 0.0)
 
     def go_on_from(self, stand: Stand, position: int) -> None:
         """Put paths where others stood at `position`."""
         front = self._front
-        front.score[0], front.jumping[:] = stand.score, stand.jumping
+        front.score[0, : self._states], front.jumping[:] = stand.score, stand.jumping
         front.landing[:] = (stand.jumping > -np.inf).any(axis=1)
-        self._before = 0  # more states than can be reached, which changes nothing
-        self.position, self.filled = position, 0
+        self._node = Planner.ANYWHERE  # more states than can be reached, which changes nothing
+        self.position, self.filled, self._pointers = position, 0, 0
         self._mark_origins()
 
 

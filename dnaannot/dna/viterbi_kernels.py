@@ -9,7 +9,6 @@ import numpy as np
 from dnaannot.dna.compiled import kernel, part
 from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST
 
-GAP_BITS = GAP_FIRST | GAP_AFTER
 LEAVES, ENTERS, CUTS = 1, 2, 4
 """Flags of a kind of position: an edge leaves an intron, a jump may start, or anything may
 happen, as at the start of a sequence and the ends of a gap."""
@@ -94,24 +93,6 @@ class Front(NamedTuple):
     jumping: np.ndarray  # (jump_bases, J) float64
     jumping_origin: np.ndarray  # (jump_bases, J) int32
     landing: np.ndarray  # (jump_bases,) bool, whether the slot holds any path
-
-
-@kernel()
-def classify(class_of_word, onward, words, at_start, node, kinds):
-    """Fill `kinds` (n,) of words (n,) from a node on, as far as they are known; see `Planner`.
-
-    Returns how many are, and the node after them.
-    """
-    rules = np.uint32(class_of_word.shape[1] - 1)
-    for i in range(len(words)):
-        cuts = (words[i] & GAP_BITS) != 0 or (at_start and i == 0)
-        here = class_of_word[np.uint8(cuts), words[i] & rules]
-        step = onward[node, here]
-        if step < 0:
-            return i, node
-        kinds[i] = step & 0xFFFF
-        node = np.int64(step >> 16)
-    return len(words), node
 
 
 @kernel()

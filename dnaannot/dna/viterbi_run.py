@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.kinds import ANYWHERE
 from dnaannot.dna.viterbi_blocks import Block
 from dnaannot.dna.viterbi_kernels import Front, Pointers, Tables, advance
 from dnaannot.dna.viterbi_plans import Planner
@@ -61,7 +62,7 @@ class Run:
         self._states, jumps = len(tables.opens), len(tables.donor)
         row = -(-(self._states + 1) // _VECTOR) * _VECTOR
         self._tables, self._planner, self.size = tables, planner, block
-        self._node, self._taken_off = Planner.ANYWHERE, 0.0
+        self._node, self._taken_off = ANYWHERE, 0.0
         self.position = self.filled = 0
         self._front = Front(
             score=np.full((2, row), -np.inf),
@@ -160,7 +161,7 @@ class Run:
         front = self._front
         front.score[0, : self._states], front.jumping[:] = stand.score, stand.jumping
         front.landing[:] = (stand.jumping > -np.inf).any(axis=1)
-        self._node = Planner.ANYWHERE  # more states than can be reached, which changes nothing
+        self._node = ANYWHERE  # more states than can be reached, which changes nothing
         self.position, self.filled, self._pointers = position, 0, 0
         self._mark_origins()
 

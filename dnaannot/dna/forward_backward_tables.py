@@ -64,6 +64,7 @@ class Steps(NamedTuple):
         state_indptr: (C + 1,) uint64: the states that may hold mass at t are
             `state[state_indptr[c]:state_indptr[c + 1]]`.
         state: uint16.
+        sends: (C,) bool, whether a jump may start at t.
     """
 
     classes: np.ndarray
@@ -74,6 +75,7 @@ class Steps(NamedTuple):
     factor: np.ndarray
     state_indptr: np.ndarray
     state: np.ndarray
+    sends: np.ndarray
 
 
 def build_model(grammar: Grammar, weights: np.ndarray) -> Model:
@@ -172,16 +174,26 @@ def list_steps(
     reached = np.repeat(kinds == 0, permitted.shape[1], axis=1)
     reached[:, model.jump_target] = True
     reached[row, model.target[edge]] = True
-    reached &= permitted
+    return steps_of(model, classes, is_open, reached & permitted)
+
+
+def steps_of(model: Model, classes: np.ndarray, edges: np.ndarray, states: np.ndarray) -> Steps:
+    """Steps of bases of C classes (L,), whose edges (C, E) bool are open and lead to states.
+
+    Args:
+        states: (C, S) bool, which may hold mass.
+    """
+    edge = np.nonzero(edges)[1]
     return Steps(
         classes,
-        _row_ends(is_open),
+        _row_ends(edges),
         edge.astype(np.uint16),
         model.source[edge],
         model.target[edge],
         np.exp(model.weight)[edge],
-        _row_ends(reached),
-        np.nonzero(reached)[1].astype(np.uint16),
+        _row_ends(states),
+        np.nonzero(states)[1].astype(np.uint16),
+        states[:, model.jump_source].any(axis=1),
     )
 
 

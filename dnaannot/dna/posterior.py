@@ -20,6 +20,7 @@ from dnaannot.dna.forward_backward_kernels import (
     carry,
     forward,
     new_lattice,
+    pass_back,
     relattice,
     start_return,
 )
@@ -176,7 +177,7 @@ class _Passes:
         self, grammar: Grammar, path: PathModel, begin: np.ndarray, burn_in: int, labels: bool
     ) -> None:
         self.queue: deque[_Stretch] = deque()
-        self._model, self._step_score, self._is_jump, self._ends_intron = path
+        self._model, self._steps, self._step_score, self._is_jump, self._ends_intron = path
         self._begin, self._begin_rule = begin, grammar.begin_rule
         self._burn_in, self._labels = burn_in, labels
 
@@ -194,7 +195,7 @@ class _Passes:
             raise FloatingPointError("emissions must be finite")
         first = 0 if before is None else min(self._model.jump_bases, before.rows)
         rows = first + len(words)
-        steps = list_steps(words, allowed, self._model, at_start=before is None)
+        steps = self._steps.into(words, at_start=before is None)
         stretch = _Stretch(
             first, 0, words, scores, steps, np.empty(rows, np.int64), np.zeros(rows, bool),
             np.zeros(rows), new_lattice(rows, self._model), np.zeros(rows),
@@ -295,11 +296,14 @@ class _Passes:
         for stretch in reversed(reach.stretches):
             first, stop = stretch.first, reach.stop if stretch is last else stretch.rows
             on_path = np.empty(stretch.bases)
-            fits = backward(
+            given = (
                 first, stop, stretch.position - first, self._model, stretch.steps,
-                np.exp(stretch.scores), stretch.lattice, back,
-                (stretch.states[first:], on_path), labels if stretch is target else None, None,
+                np.exp(stretch.scores), stretch.lattice, back, (stretch.states[first:], on_path),
             )  # fmt: skip
+            if labels is None:
+                fits = pass_back(*given)
+            else:
+                fits = backward(*given, labels if stretch is target else None, None)
             if not fits:
                 return None
             with np.errstate(divide="ignore"):

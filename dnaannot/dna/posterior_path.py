@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.forward_backward_steps import OpenSteps
 from dnaannot.dna.forward_backward_tables import Model, build_model
 from dnaannot.dna.grammar import Grammar
 
@@ -15,12 +16,14 @@ class PathModel(NamedTuple):
 
     Attributes:
         model: as the kernels take it.
+        steps: learnt along all sequences.
         step_score: (S, S) score of each step between states.
         is_jump: (S, S) whether it is a jump.
         ends_intron: (S,) whether an intron may end at a base in the state.
     """
 
     model: Model
+    steps: OpenSteps
     step_score: np.ndarray
     is_jump: np.ndarray
     ends_intron: np.ndarray
@@ -29,7 +32,7 @@ class PathModel(NamedTuple):
 def path_model(grammar: Grammar, weights: np.ndarray) -> PathModel:
     """What posteriors need of a grammar and its weights (P,), whatever the sequence."""
     model = build_model(grammar, weights)
-    return PathModel(model, *step_tables(model), intron_ends(model))
+    return PathModel(model, OpenSteps(model), *step_tables(model), intron_ends(model))
 
 
 def step_tables(model: Model) -> tuple[np.ndarray, np.ndarray]:

@@ -44,10 +44,10 @@ def is_compiled() -> bool:
     """Whether the kernels are on disk, or cannot be kept there."""
     from dnaannot.dna import forward_backward_kernels as kernels
 
-    if kernels.backward.stats.cache_path is None:
+    if kernels.pass_back.stats.cache_path is None:
         return True
     # empty where what is kept is of another source or another Numba
-    return bool(kernels.backward._cache._cache_file._load_index())
+    return bool(kernels.pass_back._cache._cache_file._load_index())
 
 
 def compile_decoders() -> None:

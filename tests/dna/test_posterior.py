@@ -67,13 +67,15 @@ def test_burn_in_is_forgotten():
     assert errors[2] < 1e-6
 
 
-@pytest.mark.parametrize("lossy", ["forward", "backward"])
-def test_logarithms_take_over(monkeypatch, lossy):
+@pytest.mark.parametrize(
+    ("lossy", "labels"), [("forward", True), ("backward", True), ("pass_back", False)]
+)
+def test_logarithms_take_over(monkeypatch, lossy, labels):
     grammar, weights, *arrays = a_long_one(length=1500)
 
     def run():
         blocks = in_blocks(400, *arrays)
-        return joined(posteriors(grammar, weights, blocks, burn_in=600, labels=True))
+        return joined(posteriors(grammar, weights, blocks, burn_in=600, labels=labels))
 
     expected = run()
     kernel, calls = getattr(posterior, lossy), []
@@ -83,9 +85,44 @@ def test_logarithms_take_over(monkeypatch, lossy):
         return len(calls) % 2 == 0 and kernel(*arguments)
 
     monkeypatch.setattr(posterior, lossy, failing)
-    for found, wanted in zip(run(), expected, strict=True):
+    for found, wanted in list(zip(run(), expected, strict=True))[not labels :]:
         np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert len(calls) > 2
+
+
+def test_labels_change_nothing_else():
+    grammar, weights, *arrays = a_long_one()
+    with_labels, without = (
+        joined(posteriors(grammar, weights, in_blocks(700, *arrays), burn_in=1000, labels=labels))
+        for labels in (True, False)
+    )
+    assert without[0] is None
+    for found, wanted in zip(without[1:], with_labels[1:], strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_mass_that_the_forward_pass_loses_is_missed(monkeypatch, labels):
+    """A path that is unlikely in one place, and the only one that is likely later."""
+    grammar, weights, *arrays = a_long_one(length=1200, spread=150.0)
+
+    def run():
+        blocks = in_blocks(300, *arrays)
+        return joined(posteriors(grammar, weights, blocks, burn_in=1200, labels=labels))[1:]
+
+    fits = []
+    for name in ("pass_back", "backward"):
+        kernel = getattr(posterior, name)
+        monkeypatch.setattr(
+            posterior, name, lambda *given, kernel=kernel: fits.append(kernel(*given)) or fits[-1]
+        )
+    found = run()
+    assert not all(fits)
+    monkeypatch.setattr(posterior, "forward", lambda *_: False)
+    monkeypatch.setattr(posterior, "pass_back", lambda *_: False)
+    monkeypatch.setattr(posterior, "backward", lambda *_: False)
+    for part, wanted in zip(found, run(), strict=True):
+        np.testing.assert_allclose(part, wanted, atol=1e-5)
 
 
 def test_no_path_is_an_error():

@@ -152,17 +152,16 @@ def forward(first, model, steps, scores, likelihoods, starts, lattice):
         total = 0.0
         for n in range(n_lanes):
             inflight[n] *= lane_factor[n]
-        for j in range(n_jumps if t else 0):
+        for j in range(n_jumps if t and sends[t - 1] else 0):
             inflight[model.jump_lane[j]] += alpha[t - 1, model.jump_source[j]] * jump_factor[j]
         for n in range(n_lanes):
             inflight[n] *= likelihoods[t - first, model.lane_label[n]]
             total += inflight[n]
-        if t >= bases:
-            for j in range(n_jumps):
-                sent = alpha[t - bases, model.jump_source[j]]
-                if sent > 0.0:
-                    factor = jump_factor[j] * landed[t, model.jump_lane[j]]
-                    alpha[t, model.jump_target[j]] += sent * factor
+        for j in range(n_jumps if t >= bases and sends[t - bases] else 0):
+            sent = alpha[t - bases, model.jump_source[j]]
+            if sent > 0.0:
+                factor = jump_factor[j] * landed[t, model.jump_lane[j]]
+                alpha[t, model.jump_target[j]] += sent * factor
         for s in range(n_states):
             total += alpha[t, s]
         if not (total > _TINY and total < np.inf):
@@ -315,7 +314,7 @@ def pass_back(first, stop, origin, model, steps, likelihoods, lattice, back, pat
     in all rows before, and what float64 does not hold of backward probabilities is too little to
     matter. Of `back`, `posterior` and `covered` are left as they are.
     """
-    alpha, log_scale, _, _, landed, _, _ = lattice
+    alpha, log_scale, _, _, landed, sends, _ = lattice
     behind, returned, _, _ = back
     n_states, n_jumps, bases = alpha.shape[1], len(model.jump_source), model.jump_bases
     beta, ahead = np.zeros(n_states), np.zeros(n_states)
@@ -323,7 +322,7 @@ def pass_back(first, stop, origin, model, steps, likelihoods, lattice, back, pat
     for t in range(stop - 1, first - 1, -1):
         slot = slot - 1 if slot else bases - 1
         row = steps.classes[t - first]
-        for j in range(n_jumps):
+        for j in range(n_jumps if sends[t] else 0):
             behind[model.jump_source[j]] += returned[slot, j]
             returned[slot, j] = 0.0
         for s in range(n_states):
@@ -339,7 +338,7 @@ def pass_back(first, stop, origin, model, steps, likelihoods, lattice, back, pat
             behind[steps.source[k]] += steps.factor[k] * ahead[steps.target[k]]
         if t == first:
             total = _mass_across(t, slot, model, alpha, beta, returned)
-        for j in range(n_jumps if t >= bases else 0):
+        for j in range(n_jumps if t >= bases and sends[t - bases] else 0):
             if landed[t, model.jump_lane[j]] > 0.0:
                 factor = model.jump_factor[j] * landed[t, model.jump_lane[j]]
                 returned[slot, j] = factor * beta[model.jump_target[j]]

@@ -193,7 +193,7 @@ def steps_of(model: Model, classes: np.ndarray, edges: np.ndarray, states: np.nd
         np.exp(model.weight)[edge],
         _row_ends(states),
         np.nonzero(states)[1].astype(np.uint16),
-        states[:, model.jump_source].any(axis=1),
+        np.asarray(states[:, model.jump_source].any(axis=1)),
     )
 
 

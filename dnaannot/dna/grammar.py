@@ -14,6 +14,7 @@ they interrupt. Start and stop codons are not split by introns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -79,17 +80,20 @@ def position_words(codes: np.ndarray) -> np.ndarray:
     rules look at the neighbours inside `codes`; bases of unknown kind (N) satisfy only the
     rules that forbid something.
     """
-    length = len(codes)
-    at = np.concatenate((np.full(2, GAP, np.uint8), codes, np.full(2, GAP, np.uint8)))
+    at = np.full(len(codes) + 3, GAP, np.uint16)
+    at[1:-2] = codes
+    words = _words_by_neighbours()[((at[:-3] * 6 + at[1:-2]) * 6 + at[2:-1]) * 6 + at[3:]]
+    words[:1] &= np.uint32(~(GAP_FIRST | GAP_AFTER) & 0xFFFFFFFF)
+    return words
 
-    def here(offset: int) -> np.ndarray:
-        return at[2 + offset : 2 + offset + length]
 
-    base = codes != GAP
-    gap = ~base
-    b0, b1, b2, before = here(0), here(1), here(2), here(-1)
+@cache
+def _words_by_neighbours() -> np.ndarray:
+    """(6 ** 4,) word of a base, by the codes of the base before it, its own and the next two."""
+    before, b0, b1, b2 = (grid.ravel() for grid in np.indices((6, 6, 6, 6)))
+    base = b0 != GAP
     rules = {
-        "any": np.ones(length, bool),
+        "any": np.ones(len(base), bool),
         "base": base,
         "T": b0 == T,
         "C": b0 == C,
@@ -109,16 +113,11 @@ def position_words(codes: np.ndarray) -> np.ndarray:
         "acceptor-": (b0 == C) & (b1 == T),
         "donor-": ((before == A) | (before == G)) & (b0 == C),
     }
-    words = np.zeros(length, np.uint32)
+    words = np.zeros(len(base), np.uint32)
     for name, holds in rules.items():
         words |= np.where(holds, np.uint32(RULE_BIT[name]), np.uint32(0))
-    first_of_gap = gap.copy()
-    first_of_gap[1:] &= base[:-1]
-    after_gap = base.copy()
-    after_gap[1:] &= gap[:-1]
-    first_of_gap[:1] = after_gap[:1] = False
-    words[first_of_gap] |= np.uint32(GAP_FIRST)
-    words[after_gap] |= np.uint32(GAP_AFTER)
+    words[~base & (before != GAP)] |= np.uint32(GAP_FIRST)
+    words[base & (before == GAP)] |= np.uint32(GAP_AFTER)
     return words
 
 

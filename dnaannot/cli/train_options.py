@@ -54,7 +54,9 @@ _RUN_OPTIONS = (
     click.option("--time-budget", type=Duration(), help="Train for about so long, such as 2h."),
     click.option("--steps", type=FROM_ONE, help="Train for so many steps."),
     click.option(
-        "--learning-rate", type=POSITIVE, default=1e-3, show_default=True, help="At its peak."
+        "--learning-rate",
+        type=POSITIVE,
+        help="At its peak.  [default: 3e-3, with AdamW 1e-3; a third of it with --init]",
     ),
     click.option(
         "--warmup", type=FROM_ZERO, default=200, show_default=True, help="Steps of warm-up."

@@ -51,7 +51,6 @@ class GeneRun(Run[GeneModel]):
     """
 
     files: Sequence[str]
-    init: str | None = None
     encoder: str | None = None
     freeze: bool = False
     label_fraction: float = 1.0

@@ -27,6 +27,10 @@ from dnaannot.training.report import Curves, write_report
 from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
 
 TRIAL_STEPS = 6
+RATES = {"muon": 3e-3, "adamw": 1e-3}
+"""Peak learning rate from random weights, by optimizer."""
+LATER_RATE = 1 / 3
+"""Share of it for a model that has learned before."""
 
 Model = TypeVar("Model", bound=TaskModel)
 LossesOfStep = Callable[[Model, int], Sequence[MicroLoss]]
@@ -69,7 +73,9 @@ class Run(ABC, Generic[Model]):
     Attributes:
         output: the model file to write; the run's state and report stand beside it.
         note, warn: called with what the user may and should read.
+        init: a model file (or name) to go on from.
         steps, time_budget: how long to train, in steps or seconds; one of them.
+        learning_rate: at its peak; by default as `RATES` and `LATER_RATE` have it.
         half: write the weights as float16.
         resume: go on from the state of an interrupted run.
         optimizer: "muon" for the weights between hidden features and AdamW for the others, or
@@ -85,9 +91,10 @@ class Run(ABC, Generic[Model]):
     output: str
     note: Callable[[str], None]
     warn: Callable[[str], None]
+    init: str | None = None
     time_budget: float | None = None
     steps: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     warmup: int = 200
     validate_every: int = 500
     patience: int = 0
@@ -123,6 +130,11 @@ class Run(ABC, Generic[Model]):
     def report_folder(self) -> Path:
         """Where the report is written."""
         return Path(f"{self.output}.report")
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate at its peak."""
+        return self.learning_rate or RATES[self.optimizer] * (LATER_RATE if self.init else 1)
 
     @property
     def has_length(self) -> bool:
@@ -229,7 +241,7 @@ class Run(ABC, Generic[Model]):
         """A schedule of so many steps."""
         return Schedule(
             steps,
-            self.learning_rate,
+            self.peak_rate,
             warmup=min(self.warmup, max(1, steps // 5)),
             validate_every=self.validate_every,
             patience=self.patience,

@@ -55,7 +55,6 @@ class SelfPretrainRun(Run[MaskedModel]):
 
     files: Sequence[str]
     regions: str | None = None
-    init: str | None = None
     preset: str | None = None
     epochs: float | None = None
     window_bases: int = 13_824

@@ -44,7 +44,6 @@ class TrackRun(Run[TrackModel]):
     labels: Sequence[str]
     tasks: Sequence[str] = ()
     encoder: str | None = None
-    init: str | None = None
     freeze: bool = False
     preset: str | None = None
     validation: Sequence[str] = ()

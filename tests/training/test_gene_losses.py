@@ -144,6 +144,20 @@ def test_a_gene_model_to_start_from_knows_its_labels(model, given, start):
 
 
 @pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({}, 3e-3),
+        ({"optimizer": "adamw"}, 1e-3),
+        ({"init": "fly"}, 1e-3),
+        ({"init": "fly", "learning_rate": 2e-4}, 2e-4),
+    ],
+)
+def test_the_rate_follows_from_the_optimizer_and_the_start(given, rate):
+    run = GeneRun(files=(), output="", note=print, warn=print, **given)
+    assert run.schedule(100).learning_rate == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
     ("given", "desert", "share"),
     [(None, 0, 0.0), (None, 400_000, 0.5), (0.2, 0, 0.2), (0.0, 400_000, 0.0)],
 )

@@ -212,7 +212,7 @@ def benchmark_train(arguments: argparse.Namespace) -> None:
         f"Preset {arguments.preset}, {len(parts)} windows of {bases:,} bases a step, {precision}, "
         f"one thread, CPU time; {arguments.rounds} rounds, medians. Windows of a step are "
         "computed by as many threads as there are cores, so kb/s are for each of them.",
-        "weights: gradients clipped, optimizer's step.",
+        "weights: gradients clipped, the steps of AdamW and Muon.",
         f"Linear-chain CRF: forward and backward pass over {CRF_LENGTH:,} bases, {CRF_LABELS} "
         f"labels; {theirs / ours:.0f} times pytorch-crf's speed.",
     ]
@@ -248,7 +248,11 @@ def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     objective = GeneObjective(window=window, crf_start=0, bf16=has_bf16())
     sampler = WindowSampler(data.train, window, objective.genic_share, objective.seed)
     losses = GeneLosses(objective, sampler, 100)
-    return Trainer(model, losses, lambda _: {}, lambda _: None, Schedule(100))
+    by_muon = model.hidden_matrices()
+    return Trainer(
+        model, losses, lambda _: {}, lambda _: None, Schedule(100), by_muon=by_muon,
+        bf16=has_bf16(),
+    )  # fmt: skip
 
 
 def model_gradients(trainer: Trainer[GeneModel], row) -> None:  # type: ignore[no-untyped-def]
@@ -279,7 +283,8 @@ def update(trainer: Trainer[GeneModel]) -> None:
     from torch import nn
 
     nn.utils.clip_grad_norm_(trainer.parameters, trainer.schedule.clip)
-    trainer.optimizer.step()
+    for optimizer in trainer.optimizers:
+        optimizer.step()
 
 
 def chain_tasks() -> dict[str, Task]:

@@ -222,7 +222,7 @@ class Trainer(Generic[Module]):
 
     def _step(self, step: int, pool: ThreadPoolExecutor) -> float:
         self.module.train()
-        for optimizer in self._optimizers:
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.schedule.rate(step)
         loss = self._backward(self.losses_of_step(self.module, step), pool)
@@ -239,15 +239,16 @@ class Trainer(Generic[Module]):
         return loss
 
     @property
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """AdamW and, where it moves anything, Muon."""
         return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
 
     def _optimizer_of(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
         is_own = [
             any(parameter is one for group in optimizer.param_groups for one in group["params"])
-            for optimizer in self._optimizers
+            for optimizer in self.optimizers
         ]
-        return self._optimizers[is_own.index(True)]
+        return self.optimizers[is_own.index(True)]
 
     def _backward(self, losses: Sequence[MicroLoss], pool: ThreadPoolExecutor) -> float:
         """Set the gradient of the mean of losses; returns that mean."""
@@ -312,7 +313,7 @@ class Trainer(Generic[Module]):
             return
         tensors = {f"module.{k}": v.detach().cpu() for k, v in self.module.state_dict().items()}
         for name, parameter in self.module.named_parameters():
-            for optimizer in self._optimizers:
+            for optimizer in self.optimizers:
                 for key, value in optimizer.state.get(parameter, {}).items():
                     tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
         facts = {"progress": asdict(self.progress), "fingerprint": self.fingerprint}

@@ -241,6 +241,7 @@ def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     from dnaannot.nn.model import GeneModel
     from dnaannot.training.gene_data import Pair, read_gene_data
     from dnaannot.training.genes import GeneLosses, GeneObjective
+    from dnaannot.training.optimizers import ByMuon
     from dnaannot.training.trainer import Schedule, Trainer
 
     model = GeneModel(PRESETS[preset])
@@ -248,11 +249,8 @@ def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     objective = GeneObjective(window=window, crf_start=0, bf16=has_bf16())
     sampler = WindowSampler(data.train, window, objective.genic_share, objective.seed)
     losses = GeneLosses(objective, sampler, 100)
-    by_muon = model.hidden_matrices()
-    return Trainer(
-        model, losses, lambda _: {}, lambda _: None, Schedule(100), by_muon=by_muon,
-        bf16=has_bf16(),
-    )  # fmt: skip
+    by_muon = ByMuon(model.hidden_matrices(), has_bf16())
+    return Trainer(model, losses, lambda _: {}, lambda _: None, Schedule(100), by_muon=by_muon)
 
 
 def model_gradients(trainer: Trainer[GeneModel], row) -> None:  # type: ignore[no-untyped-def]
@@ -283,8 +281,7 @@ def update(trainer: Trainer[GeneModel]) -> None:
     from torch import nn
 
     nn.utils.clip_grad_norm_(trainer.parameters, trainer.schedule.clip)
-    for optimizer in trainer.optimizers:
-        optimizer.step()
+    trainer.optimizers.step(trainer.schedule.learning_rate)
 
 
 def chain_tasks() -> dict[str, Task]:

@@ -85,8 +85,8 @@ _RUN_OPTIONS = (
         "--optimizer",
         type=click.Choice(["muon", "adamw"]),
         default="muon",
-        show_default=True,
-        help="Muon is for weights between hidden features; AdamW moves the others.",
+        help="Muon is for weights between hidden features; AdamW moves the others.  "
+        "[default: muon, with --bend adamw]",
     ),
     click.option("--half", is_flag=True, help="Write the weights as float16."),
     click.option("--resume", is_flag=True, help="Go on from FILE.state, where it was interrupted."),

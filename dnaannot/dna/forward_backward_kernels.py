@@ -310,9 +310,10 @@ def backward(
 def pass_back(first, stop, origin, model, steps, likelihoods, lattice, back, path):
     """As `backward` where nothing but the path is asked for, in a third of the time.
 
-    Whether mass was lost is seen at row `first`: what the forward pass lost on the way is missing
-    in all rows before, and what float64 does not hold of backward probabilities is too little to
-    matter. Of `back`, `posterior` and `covered` are left as they are.
+    Whether mass was lost is seen at row `first`: from where the forward pass lost it, the two
+    passes no longer sum to 1 in any row before, and what float64 does not hold of backward
+    probabilities is too little to matter. Of `back`, `posterior` and `covered` are left as they
+    are.
     """
     alpha, log_scale, _, _, landed, sends, _ = lattice
     behind, returned, _, _ = back

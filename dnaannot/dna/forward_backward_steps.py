@@ -44,7 +44,7 @@ class OpenSteps:
 
     def _list_kinds(self) -> Steps:
         """Steps of all kinds that are known, of no sequence."""
-        model, found = self._model, self._kinds.found
+        model, found = self._model, list(self._kinds.found)  # other threads add to it
         edges = np.zeros((len(found), len(model.source)), bool)
         states = np.zeros((len(found), len(self._lands)), bool)
         for kind, (usable, is_anything) in enumerate(found):

@@ -23,6 +23,8 @@ START = 0
 """Stands for the word at the first base of a sequence: no edge leads there."""
 ANYWHERE = 0
 """The node where a path may be in any state."""
+_MOST = (1 << 15) - 2
+"""Nodes and kinds: both stand in one int32."""
 
 
 class Kinds:
@@ -91,6 +93,8 @@ class Kinds:
             after[1:] = self._always
             rows, taken = np.nonzero(usable[:-1])
             after[rows + 1, self._edges[taken, 1]] = True
+        if max(len(self._nodes), len(self.found)) > _MOST:
+            raise ValueError("a grammar of more kinds of position than can be numbered")
         following = self._node_of_key.setdefault(after.tobytes(), len(self._nodes))
         self._nodes += [after] if following == len(self._nodes) else []
         onward = self._onward

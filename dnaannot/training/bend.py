@@ -205,6 +205,7 @@ class BendRun(Run[NineLabelModel]):
     crf: bool = True
     epochs: int | None = None
     batch: int = 8
+    optimizer: str = "adamw"
     label_fraction: float = 1.0
 
     @property

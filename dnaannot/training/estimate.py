@@ -17,7 +17,7 @@ from dnaannot.nn.gpu_memory import free_gpu_memory
 from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.trainer import MicroLoss
 
-_BYTES_A_WEIGHT = 20  # the weight, its gradient and its worker's, AdamW's two averages
+_BYTES_A_WEIGHT = 20  # the weight, its gradient, its worker's, an optimizer's averages, 2 at most
 _SPARE = 1.3  # buffers that live for one operation
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

@@ -28,7 +28,7 @@ class Muon(torch.optim.Optimizer):
     Args:
         matrices: parameters of two dimensions, or kernels, which count as a matrix with a row
             for each output channel.
-        lr: learning rate.
+        lr: learning rate; may be set anew in `param_groups` before each step.
         weight_decay: decoupled, as AdamW's.
         momentum: decay of the momentum.
         dtype: of the computation that makes a matrix orthogonal.
@@ -37,7 +37,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         matrices: Iterable[Tensor],
-        lr: float,
+        lr: float = 1e-3,
         weight_decay: float = 0.0,
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,

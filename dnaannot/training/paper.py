@@ -31,6 +31,7 @@ from dnaannot.training.bend import (
 )
 from dnaannot.training.bend_data import MOST_BASES, BendData, Sample, some_of
 from dnaannot.training.flops import training_flops
+from dnaannot.training.optimizers import ByMuon
 from dnaannot.training.run import LossesOfStep
 from dnaannot.training.selfpretrain import MaskedLosses, MaskedObjective, MaskedValidation
 from dnaannot.training.trainer import Schedule, Trainer
@@ -268,13 +269,17 @@ class Study:
             schedule,
             state,
             workers=workers,
-            by_muon=model.hidden_matrices() if self.plan.optimizer == "muon" else (),
-            bf16=self.compute.bf16,
+            by_muon=by_muon_of(self.plan, model, self.compute),
         )
         if state.exists():
             trainer.load_state(state)
             before = (trainer.progress.history or [{}])[-1].get("seconds", 0.0)
         return trainer
+
+
+def by_muon_of(plan: Plan, model: TaskModel, compute: Compute) -> ByMuon:
+    """What Muon moves in a run."""
+    return ByMuon(model.hidden_matrices() if plan.optimizer == "muon" else (), compute.bf16)
 
 
 def schedule_of(plan: Plan, steps: int) -> Schedule:

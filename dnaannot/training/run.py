@@ -22,6 +22,7 @@ from dnaannot.predict.device import choose_compute
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.curves import Losses
 from dnaannot.training.estimate import gigabytes, peak_memory
+from dnaannot.training.optimizers import ByMuon
 from dnaannot.training.processes import join_processes
 from dnaannot.training.report import Curves, write_report
 from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
@@ -247,9 +248,14 @@ class Run(ABC, Generic[Model]):
             patience=self.patience,
         )
 
+    def by_muon(self, model: Model, compute: Compute) -> ByMuon:
+        """What Muon moves of a model."""
+        return ByMuon(model.hidden_matrices() if self.optimizer == "muon" else (), compute.bf16)
+
     def settings(self) -> dict[str, Any]:
         """The settings by name, as JSON can hold them."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values["learning_rate"] = self.peak_rate
         return {
             name: value if isinstance(value, int | float | str | None) else list(value)
             for name, value in values.items()
@@ -270,8 +276,7 @@ class Run(ABC, Generic[Model]):
             fingerprint={**job.fingerprint, "from_scratch": self.from_scratch},
             workers=self.threads if compute.device == "cpu" else 1,
             processes=join_processes(),
-            by_muon=job.model.hidden_matrices() if self.optimizer == "muon" else (),
-            bf16=compute.bf16,
+            by_muon=self.by_muon(job.model, compute),
             is_trained=job.is_trained,
         )
 

@@ -157,7 +157,7 @@ def _costs(run: Run[Model], folder: Path) -> tuple[Cost, Cost]:
     flops = float(schedule.steps * per_step[0])
     scratch_steps = max(1, round(flops / per_step[1]))
     costs = Cost(schedule.steps, flops), Cost(scratch_steps, float(scratch_steps * per_step[1]))
-    facts = {"run": _fingerprint(job, schedule), "costs": [asdict(cost) for cost in costs]}
+    facts = {"run": _fingerprint(planned, job, schedule), "costs": [asdict(cost) for cost in costs]}
     with atomic_output(folder / _COSTS) as stream:
         json.dump(facts, stream, indent=1)
     return costs
@@ -168,7 +168,8 @@ def _recorded_costs(run: Run[Model], job: Job[Model], record: Path) -> tuple[Cos
     facts = json.loads(record.read_text())
     if isinstance(facts, dict):
         first, second = (Cost(**cost) for cost in facts["costs"])
-        if facts["run"] == _fingerprint(job, run.schedule(run.steps or first.steps)):
+        mine = _fingerprint(run, job, run.schedule(run.steps or first.steps))
+        if {"optimizer": "adamw", **facts["run"]} == mine:  # older versions had no other
             return first, second
     raise ModelError(
         "belongs to a comparison with other settings or data.",
@@ -177,9 +178,10 @@ def _recorded_costs(run: Run[Model], job: Job[Model], record: Path) -> tuple[Cos
     )
 
 
-def _fingerprint(job: Job[Model], schedule: Schedule) -> dict[str, Any]:
+def _fingerprint(run: Run[Model], job: Job[Model], schedule: Schedule) -> dict[str, Any]:
     """What a resumed comparison must share with the one it resumes, as JSON gives it back."""
-    return json.loads(json.dumps({**job.fingerprint, "schedule": asdict(schedule)}))
+    facts = {**job.fingerprint, "schedule": asdict(schedule), "optimizer": run.optimizer}
+    return json.loads(json.dumps(facts))
 
 
 def _scratch(run: Run[Model]) -> Run[Model]:

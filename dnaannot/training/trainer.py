@@ -7,7 +7,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.output import atomic_output
 from dnaannot.predict.scorer import single_threaded
-from dnaannot.training.muon import Muon
+from dnaannot.training.optimizers import STATE, ByMuon, Optimizers
 from dnaannot.training.processes import ALONE, Processes
 
 Module = TypeVar("Module", bound=nn.Module)
 
 _MOST_LOSSES = 10_000
+_NOTHING = ByMuon()
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,7 @@ class Trainer(Generic[Module]):
         fingerprint: facts that a resumed run must share with the one that wrote the state.
         workers: threads that compute gradients.
         processes: those that share the parts of a step; the first one saves.
-        by_muon: names of the parameters that Muon moves; AdamW moves the others.
-        bf16: Muon computes in bfloat16.
+        by_muon: what Muon moves; AdamW moves the others.
         is_trained: the module has learned already: it is validated before the first step, and
             kept where no later weights are better. At the end averages of the weights before
             and after are validated too, which are often better than both (Wortsman et al. 2022,
@@ -141,30 +141,21 @@ class Trainer(Generic[Module]):
         fingerprint: dict[str, Any] | None = None,
         workers: int = 1,
         processes: Processes = ALONE,
-        by_muon: Collection[str] = (),
-        bf16: bool = False,
+        by_muon: ByMuon = _NOTHING,
         is_trained: bool = False,
     ) -> None:
         self.module, self.losses_of_step, self.validate = module, losses_of_step, validate
         self.save_best, self.schedule, self.state_path = save_best, schedule, state_path
         self.on_step, self.workers, self.processes = on_step, workers, processes
         self._start = _copied(module) if is_trained else None
-        free = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        self.parameters = list(free.values())
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.fingerprint = {
             "schedule": asdict(schedule),
-            "by_muon": sorted(by_muon),
+            "by_muon": sorted(by_muon.names),
             **(fingerprint or {}),
         }
         self.progress = Progress()
-        self.optimizer = _adamw([p for n, p in free.items() if n not in by_muon], schedule)
-        matrices = [free[name] for name in free if name in by_muon]
-        dtype = torch.bfloat16 if bf16 else torch.float32
-        self.muon = (
-            Muon(matrices, schedule.learning_rate, schedule.weight_decay, dtype=dtype)
-            if matrices
-            else None
-        )
+        self.optimizers = Optimizers(module, schedule.weight_decay, by_muon)
 
     def run(self) -> Progress:
         """Train from where `progress` stands to the end.
@@ -222,9 +213,6 @@ class Trainer(Generic[Module]):
 
     def _step(self, step: int, pool: ThreadPoolExecutor) -> float:
         self.module.train()
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.schedule.rate(step)
         loss = self._backward(self.losses_of_step(self.module, step), pool)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.schedule.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -233,22 +221,8 @@ class Trainer(Generic[Module]):
                 remedy="Begin anew with a lower --learning-rate, from the best weights so far "
                 "if you like (--init).",
             )
-        self.optimizer.step()
-        if self.muon is not None:
-            self.muon.step(each=pool.map)
+        self.optimizers.step(self.schedule.rate(step), pool.map)
         return loss
-
-    @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW and, where it moves anything, Muon."""
-        return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
-
-    def _optimizer_of(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
-        is_own = [
-            any(parameter is one for group in optimizer.param_groups for one in group["params"])
-            for optimizer in self.optimizers
-        ]
-        return self.optimizers[is_own.index(True)]
 
     def _backward(self, losses: Sequence[MicroLoss], pool: ThreadPoolExecutor) -> float:
         """Set the gradient of the mean of losses; returns that mean."""
@@ -313,9 +287,8 @@ class Trainer(Generic[Module]):
             return
         tensors = {f"module.{k}": v.detach().cpu() for k, v in self.module.state_dict().items()}
         for name, parameter in self.module.named_parameters():
-            for optimizer in self.optimizers:
-                for key, value in optimizer.state.get(parameter, {}).items():
-                    tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
+            for key, value in self.optimizers.state_of(parameter).items():
+                tensors[f"optimizer.{key}.{name}"] = value.detach().cpu().contiguous()
         facts = {"progress": asdict(self.progress), "fingerprint": self.fingerprint}
         with atomic_output(path, "wb") as stream:
             stream.write(save(tensors, metadata={"training": json.dumps(facts)}))
@@ -328,7 +301,8 @@ class Trainer(Generic[Module]):
         """
         facts, tensors = _read_state(path)
         mine = json.loads(json.dumps(self.fingerprint))
-        if any(mine.get(key) != value for key, value in facts["fingerprint"].items()):
+        theirs = {"by_muon": [], **facts["fingerprint"]}  # older versions had AdamW alone
+        if any(mine.get(key) != value for key, value in theirs.items()):
             raise ModelError(
                 "belongs to a run with other settings or data.",
                 path=path,
@@ -339,26 +313,10 @@ class Trainer(Generic[Module]):
             {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
         )
         for name, parameter in self.module.named_parameters():
-            state = {
-                key: tensors[f"optimizer.{key}.{name}"].to(
-                    parameter.device if key != "step" else "cpu"
-                )
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"optimizer.{key}.{name}" in tensors
-            }
-            if state:
-                self._optimizer_of(parameter).state[parameter] = state
+            places = {key: f"optimizer.{key}.{name}" for key in STATE}
+            state = {key: tensors[at] for key, at in places.items() if at in tensors}
+            self.optimizers.load_state(parameter, state)
         self.progress = Progress(**facts["progress"])
-
-
-def _adamw(parameters: Sequence[nn.Parameter], schedule: Schedule) -> torch.optim.AdamW:
-    decayed = [p for p in parameters if p.ndim > 1]
-    plain = [p for p in parameters if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": schedule.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.98))
 
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:

@@ -62,7 +62,10 @@ def test_bend_trains_and_tells_the_score_on_its_test_split(train, folder):
     assert json.loads((report / "test.json").read_text())["test_mcc"] == pytest.approx(
         told, abs=1e-3
     )
-    assert len(json.loads((report / "report.json").read_text())["losses"]) == 2
+    told = json.loads((report / "report.json").read_text())
+    assert len(told["losses"]) == 2
+    assert told["settings"]["optimizer"] == "adamw"
+    assert told["settings"]["learning_rate"] == pytest.approx(1e-3)
     facts = read_facts(folder / "m.safetensors")
     assert (facts["task"], facts["crf"]) == ("bend", True)
 

@@ -23,6 +23,7 @@ from dnaannot.training import genes
 from dnaannot.training.gene_data import Pair, read_gene_data
 from dnaannot.training.gene_run import GeneRun
 from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
+from dnaannot.training.run import Job
 
 OBJECTIVE = GeneObjective(window=1_800, batch=3, crf_start=0)
 EDGES = 2 / OBJECTIVE.window
@@ -155,6 +156,21 @@ def test_a_gene_model_to_start_from_knows_its_labels(model, given, start):
 def test_the_rate_follows_from_the_optimizer_and_the_start(given, rate):
     run = GeneRun(files=(), output="", note=print, warn=print, **given)
     assert run.schedule(100).learning_rate == pytest.approx(rate)
+    assert run.settings()["learning_rate"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_the_optimizer_asked_for_moves_the_hidden_matrices(model, optimizer):
+    run = GeneRun(files=(), output="", note=print, warn=print, optimizer=optimizer)
+    job = Job(model, lambda _: lambda *_: [], lambda _: {}, {})
+    trainer = run._trainer(job, Compute(), run.schedule(10), lambda *_: None)
+    moved = trainer.optimizers.muon
+    if optimizer == "adamw":
+        assert moved is None
+    else:
+        parameters = dict(model.named_parameters())
+        expected = [parameters[name] for name in model.hidden_matrices()]
+        assert {id(p) for p in moved.param_groups[0]["params"]} == {id(p) for p in expected}
 
 
 @pytest.mark.parametrize(

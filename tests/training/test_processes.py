@@ -107,7 +107,7 @@ def test_genes_are_trained_as_by_one_process(in_threads, test_data, tiny_model):
         )
         trainer.run()
         counts = {
-            name: int(trainer.optimizer.state[parameter]["step"])
+            name: int(trainer.optimizers.state_of(parameter)["step"])
             for name, parameter in model.named_parameters()
         }
         return counts, torch.cat([value.detach().flatten() for value in model.parameters()])

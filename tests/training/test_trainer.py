@@ -9,9 +9,10 @@ from torch import nn
 
 import dnaannot.training.trainer
 from dnaannot.errors import DataError, ModelError
+from dnaannot.training.optimizers import ByMuon
 from dnaannot.training.trainer import Schedule, Trainer
 
-MATRICES = ("0.weight",)
+MATRICES = ByMuon(("0.weight",))
 SCHEDULE = Schedule(steps=12, learning_rate=0.05, warmup=3, validate_every=4)
 
 
@@ -115,14 +116,16 @@ def test_gradients_are_those_of_the_mean_loss():
     loss = sum(part() for part in losses_of_step(expected, 0)) / 3
     loss.backward()
     running = trainer(module, Schedule(steps=1, warmup=0, clip=1e9))
-    running.optimizer.step = lambda: clipped.append([p.grad.clone() for p in module.parameters()])
+    running.optimizers.step = lambda *_: clipped.append(
+        [p.grad.clone() for p in module.parameters()]
+    )
     running.run()
     for gradient, parameter in zip(clipped[0], expected.parameters(), strict=True):
         assert torch.allclose(gradient, parameter.grad, atol=1e-6)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("by_muon", [(), MATRICES])
+@pytest.mark.parametrize("by_muon", [ByMuon(), MATRICES, replace(MATRICES, bf16=True)])
 def test_workers_change_no_bit(workers, by_muon):
     one, other = trainer(by_muon=by_muon), trainer(workers=workers, by_muon=by_muon)
     one.run()
@@ -140,7 +143,7 @@ def test_of_many_losses_means_are_kept(few_losses):
 
 
 @pytest.mark.parametrize("interrupted_after", [1, 4, 5, 11])
-@pytest.mark.parametrize("by_muon", [(), MATRICES])
+@pytest.mark.parametrize("by_muon", [ByMuon(), MATRICES, replace(MATRICES, bf16=True)])
 def test_a_resumed_run_is_an_undisturbed_one(tmp_path, few_losses, interrupted_after, by_muon):
     undisturbed, path = trainer(by_muon=by_muon), tmp_path / "state"
     undisturbed.run()
@@ -251,6 +254,16 @@ def test_states_of_other_runs_are_refused(tmp_path):
             other.load_state(path)
 
 
+def test_states_of_older_versions_are_those_of_adamw(tmp_path):
+    path = tmp_path / "state"
+    running = trainer(state_path=path)
+    del running.fingerprint["by_muon"]
+    running.run()
+    trainer().load_state(path)
+    with pytest.raises(ModelError, match="other settings"):
+        trainer(by_muon=MATRICES).load_state(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 9, None])
 def test_what_is_no_state_is_refused(tmp_path, content):
     path = tmp_path / "state"
@@ -284,8 +297,7 @@ def test_muon_moves_what_it_is_told_and_adamw_the_rest():
     running = trainer(by_muon=MATRICES)
     running.run()
     states = {
-        name: set(running._optimizer_of(p).state[p])
-        for name, p in running.module.named_parameters()
+        name: set(running.optimizers.state_of(p)) for name, p in running.module.named_parameters()
     }
     assert states.pop("0.weight") == {"exp_avg"}
     assert all(state == {"step", "exp_avg", "exp_avg_sq"} for state in states.values())
@@ -293,7 +305,7 @@ def test_muon_moves_what_it_is_told_and_adamw_the_rest():
 
 def test_weight_decay_spares_biases():
     running = trainer()
-    decayed, plain = running.optimizer.param_groups
+    decayed, plain = running.optimizers.adamw.param_groups
     assert all(p.ndim > 1 for p in decayed["params"])
     assert all(p.ndim == 1 for p in plain["params"])
     assert plain["weight_decay"] == 0

@@ -6,6 +6,7 @@ own parts of a batch. The first decides and writes, the others follow.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,4 +83,5 @@ def join_processes() -> Processes:
         if has_gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         distributed.init_process_group("nccl" if has_gpu else "gloo")
+        atexit.register(distributed.destroy_process_group)  # its threads abort a process that ends
     return Processes(distributed.get_rank(), count)

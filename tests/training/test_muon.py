@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 
+from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.muon import Muon, orthogonal
 
 
@@ -65,8 +64,8 @@ def test_what_has_no_gradient_stays_and_workers_change_no_bit():
         optimizer.step(each=each)
         return matrices
 
-    with ThreadPoolExecutor(3) as pool:
-        alone, shared = moved(map), moved(pool.map)
+    with single_threaded(1) as one, single_threaded(3) as three:
+        alone, shared = moved(one.map), moved(three.map)
     assert torch.equal(alone[0], matrix(9, 30, 0))
     assert all(not torch.equal(one, matrix(9, 30, seed)) for seed, one in enumerate(alone[1:], 1))
     assert all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True))

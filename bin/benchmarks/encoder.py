@@ -249,7 +249,7 @@ def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     objective = GeneObjective(window=window, crf_start=0, bf16=has_bf16())
     sampler = WindowSampler(data.train, window, objective.genic_share, objective.seed)
     losses = GeneLosses(objective, sampler, 100)
-    by_muon = ByMuon(model.hidden_matrices(), has_bf16())
+    by_muon = ByMuon.of("muon", model, has_bf16())
     return Trainer(model, losses, lambda _: {}, lambda _: None, Schedule(100), by_muon=by_muon)
 
 

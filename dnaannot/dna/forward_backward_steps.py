@@ -7,7 +7,6 @@ import threading
 import numpy as np
 
 from dnaannot.dna.forward_backward_tables import Model, Steps, steps_of
-from dnaannot.dna.grammar import GAP_AFTER, GAP_FIRST
 from dnaannot.dna.kinds import ANYWHERE, START, Kinds
 
 
@@ -21,7 +20,7 @@ class OpenSteps:
         self._model = model
         self._lands = np.zeros(len(model.label_of_state), bool)
         self._lands[model.jump_target] = True
-        bits = int(np.bitwise_or.reduce(model.rule | model.rule_too)) & ~(GAP_FIRST | GAP_AFTER)
+        bits = int(np.bitwise_or.reduce(model.rule | model.rule_too))
         edges = np.stack((model.source, model.target), axis=1)
         self._kinds = Kinds(edges, self._lands, bits, self._open_edges)
         self._lock = threading.Lock()

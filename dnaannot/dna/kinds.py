@@ -36,7 +36,7 @@ class Kinds:
     Args:
         edges: (E, 2) states, from and to.
         always: (S,) bool, states that a path may be in anywhere.
-        bits: all that rules look at of a word, those for gaps aside.
+        bits: all that rules look at of a word.
         open_edges: for a word, (E,) bool which edges have their rule fulfilled, and whether a
             path may be in states there that no edge enters.
 
@@ -54,7 +54,8 @@ class Kinds:
     ) -> None:
         self._edges, self._always, self._open_edges = edges, always, open_edges
         self._classes: list[tuple[np.ndarray, bool]] = [(np.zeros(len(edges), bool), False)]
-        self._class_of_word = np.zeros((4, 1 << bits.bit_length()), np.int16)  # 0: not met yet
+        rules = (bits & ~GAP_BITS).bit_length()
+        self._class_of_word = np.zeros((4, 1 << rules), np.int16)  # 0: not met yet
         self._nodes = [np.ones((_REACH + 1, len(always)), bool)]
         self._node_of_key = {self._nodes[0].tobytes(): ANYWHERE}
         self._onward = np.full((64, 32), -1, np.int32)  # by node and class: node << 16 | kind

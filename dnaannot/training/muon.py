@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__(matrices, {"lr": lr, "decay": weight_decay, "momentum": momentum})
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         self.dtype = dtype
 
     @torch.no_grad()
@@ -62,7 +62,7 @@ class Muon(torch.optim.Optimizer):
         mean.lerp_(matrix.grad, share)
         ahead = mean.lerp(matrix.grad, share).flatten(1)
         size = _RMS_OF_ADAMW * math.sqrt(max(ahead.shape))
-        matrix.mul_(1 - group["lr"] * group["decay"])
+        matrix.mul_(1 - group["lr"] * group["weight_decay"])
         direction = orthogonal(ahead, self.dtype).view_as(matrix)
         matrix.add_(direction, alpha=-group["lr"] * size)
 

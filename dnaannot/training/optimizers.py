@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dnaannot.nn.model import TaskModel
 from dnaannot.training.muon import Map, Muon
 
 STATE = ("step", "exp_avg", "exp_avg_sq")
@@ -25,6 +26,11 @@ class ByMuon:
 
     names: Collection[str] = ()
     bf16: bool = False
+
+    @classmethod
+    def of(cls, optimizer: str, model: TaskModel, bf16: bool) -> ByMuon:
+        """Of a model's weights by "muon" those between hidden features, by "adamw" none."""
+        return cls(model.hidden_matrices() if optimizer == "muon" else (), bf16)
 
 
 class Optimizers:

@@ -269,17 +269,12 @@ class Study:
             schedule,
             state,
             workers=workers,
-            by_muon=by_muon_of(self.plan, model, self.compute),
+            by_muon=ByMuon.of(self.plan.optimizer, model, self.compute.bf16),
         )
         if state.exists():
             trainer.load_state(state)
             before = (trainer.progress.history or [{}])[-1].get("seconds", 0.0)
         return trainer
-
-
-def by_muon_of(plan: Plan, model: TaskModel, compute: Compute) -> ByMuon:
-    """What Muon moves in a run."""
-    return ByMuon(model.hidden_matrices() if plan.optimizer == "muon" else (), compute.bf16)
 
 
 def schedule_of(plan: Plan, steps: int) -> Schedule:

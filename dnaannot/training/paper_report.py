@@ -169,11 +169,10 @@ def write_report(
         f"{len(data.valid):,} to validate, {len(data.test):,} to test "
         f"({sum(len(s.codes) for s in data.test):,} bases). Batch {plan.batch}, {plan.optimizer} "
         f"at a peak learning rate of {plan.learning_rate:g}; half of the samples are "
-        "reverse-complemented, anew in "
-        f"each epoch, in pretraining and fine-tuning alike. Arms are compared at equal FLOPs of "
-        "fine-tuning, the best weights by validation MCC are tested. The CRF is pytorch-crf's; its "
-        "scores begin with the label pairs' log-frequencies in the labels trained on. "
-        "Parts of the labels: nested random subsets, at the FLOPs of all labels.",
+        "reverse-complemented, anew in each epoch, in pretraining and fine-tuning alike. Arms are "
+        "compared at equal FLOPs of fine-tuning, the best weights by validation MCC are tested. "
+        "The CRF is pytorch-crf's; its scores begin with the label pairs' log-frequencies in the "
+        "labels trained on. Parts of the labels: nested random subsets, at the FLOPs of all labels.",
         "",
         pretraining_line(pretraining),
         "",

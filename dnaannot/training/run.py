@@ -248,10 +248,6 @@ class Run(ABC, Generic[Model]):
             patience=self.patience,
         )
 
-    def by_muon(self, model: Model, compute: Compute) -> ByMuon:
-        """What Muon moves of a model."""
-        return ByMuon(model.hidden_matrices() if self.optimizer == "muon" else (), compute.bf16)
-
     def settings(self) -> dict[str, Any]:
         """The settings by name, as JSON can hold them."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -276,7 +272,7 @@ class Run(ABC, Generic[Model]):
             fingerprint={**job.fingerprint, "from_scratch": self.from_scratch},
             workers=self.threads if compute.device == "cpu" else 1,
             processes=join_processes(),
-            by_muon=self.by_muon(job.model, compute),
+            by_muon=ByMuon.of(self.optimizer, job.model, compute.bf16),
             is_trained=job.is_trained,
         )
 

@@ -172,7 +172,8 @@ def write_report(
         "reverse-complemented, anew in each epoch, in pretraining and fine-tuning alike. Arms are "
         "compared at equal FLOPs of fine-tuning, the best weights by validation MCC are tested. "
         "The CRF is pytorch-crf's; its scores begin with the label pairs' log-frequencies in the "
-        "labels trained on. Parts of the labels: nested random subsets, at the FLOPs of all labels.",
+        "labels trained on. Parts of the labels: nested random subsets, at the FLOPs of all "
+        "labels.",
         "",
         pretraining_line(pretraining),
         "",

@@ -30,9 +30,15 @@ def classified(kinds, words, cuts=()):
     return found
 
 
-def test_edges_from_states_that_a_path_may_be_in_are_among_them(random_codes):
-    kinds, words = make_kinds(), position_words(random_codes(1, 3000, gap=30, unknown=0.02))
+@pytest.mark.parametrize("least", [1, 257])
+def test_edges_from_states_that_a_path_may_be_in_are_among_them(random_codes, least):
+    """Also with more kinds than a byte can number."""
+    codes = random_codes(1, 3000, gap=30, unknown=0.02)
+    if least > 1:
+        codes = np.random.default_rng(1).integers(0, 6, 20_000).astype(np.uint8)
+    kinds, words = make_kinds(), position_words(codes)
     found = classified(kinds, words)
+    assert len(kinds.found) >= least
     reached, spared = np.ones(len(GRAMMAR.states), bool), []
     for word, kind in zip(np.append(np.uint32(START), words[1:]), found, strict=True):
         edges, anything = is_open(word)

@@ -90,6 +90,22 @@ def test_arms_of_another_comparison_are_not_taken(run, tmp_path):
     assert [metrics["step"] for metrics in comparison.pretrained] == [3]
 
 
+def test_arms_of_another_optimizer_are_not_taken(run, tmp_path):
+    """Those of older versions are AdamW's."""
+    run = replace(run, learning_rate=1e-3)
+    compare_scratch(run, seeds=1)
+    adamw = replace(run, optimizer="adamw", resume=True)
+    with pytest.raises(ModelError, match=r"costs\.json.* other settings"):
+        compare_scratch(adamw, seeds=1)
+    record = tmp_path / "m.safetensors.comparison" / "costs.json"
+    facts = json.loads(record.read_text())
+    del facts["run"]["optimizer"]
+    record.write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match=r"costs\.json.* other settings"):
+        compare_scratch(replace(run, resume=True), seeds=1)
+    assert compare_scratch(adamw, seeds=1).pretrained_cost.steps == 2
+
+
 def test_a_comparison_stopped_before_it_began_can_be_resumed(run):
     comparison = compare_scratch(replace(run, resume=True), seeds=1)
     assert comparison.pretrained_cost.steps == 2

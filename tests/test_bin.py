@@ -95,6 +95,58 @@ def test_benchmark_measures_the_encoder_and_a_step(monkeypatch):
     assert all(row["ms"] > 0 for row in rows)
 
 
+def test_benchmark_times_the_stages_of_a_run(monkeypatch, test_data, tiny_model_file):
+    monkeypatch.syspath_prepend(str(BIN))
+    from benchmarks import stages
+
+    reports = []
+    monkeypatch.setattr(stages, "write_report", lambda *report: reports.append(report))
+    genome = test_data / "yeast_chrII_120kb.fa.gz"
+    stages.benchmark_stages(
+        argparse.Namespace(genome=genome, mb=0.05, model=str(tiny_model_file), precision="fp32")
+    )
+    _, _, rows, _, _ = reports[0]
+    names = ["encoder and head", "position words", "Viterbi", "posteriors"]
+    assert [row["what"] for row in rows] == [*names, "genes read and written", "all"]
+    assert all(row["seconds"] >= 0 for row in rows)
+    assert rows[-1]["seconds"] == pytest.approx(sum(row["seconds"] for row in rows[:-1]), abs=0.01)
+
+
+def test_benchmark_runs_the_peers_that_are_there(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BIN))
+    from benchmarks import peers
+
+    for name in ("augustus", "snap-hmm", "geneml"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    hmm = tmp_path / "fly.hmm"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    given = argparse.Namespace(species="fly", snap_hmm=hmm, geneml="geneml")
+    whole = tmp_path / "whole.fa"
+    notes = []
+    names = [peer.name for peer in peers.peers(given, "ACGTA", whole, notes)]
+    assert names == ["AUGUSTUS --species=fly", "geneML"]
+    assert notes[0].startswith("SNAP is not installed")
+    hmm.touch()
+    augustus, snap, geneml = peers.peers(given, "ACGTA", whole, notes)
+    halves = [Path(command[-1]).read_text() for command in snap.commands]
+    assert halves == [">benchmark\nAC\n", ">benchmark\nGTA\n"]
+    assert len(augustus.commands) == 2
+    assert geneml.commands[0][-1] == str(whole)
+    assert augustus.bases == snap.bases == geneml.bases == 5
+
+
+def test_benchmark_sums_up_the_pages_that_are_there(monkeypatch):
+    monkeypatch.syspath_prepend(str(BIN))
+    from benchmarks import summary
+
+    names = [path.stem for path in summary.PAGES.glob("*.json") if path.stem != "summary"]
+    found = {name: json.loads((summary.PAGES / f"{name}.json").read_text()) for name in names}
+    lines = list(summary.figures(found))
+    assert {line.page for line in lines} == {f"{name}.md" for name in found}
+    assert all(line.figure for line in lines)
+
+
 def test_benchmark_of_a_gpu_compares_genes_and_needs_one(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import gpu

@@ -1,9 +1,8 @@
-"""`bin/benchmark genes`: dnaannot genes beside AUGUSTUS on the same sequence."""
+"""`bin/benchmark genes`: dnaannot genes beside other gene finders on the same sequence."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks import peers
 from benchmarks.measuring import (
     OURS,
     ROOT,
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mb", type=float, default=4.0, help="megabases to take (default: 4)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument("--model", help="model of dnaannot (default: its own choice)")
-    parser.add_argument("--species", default="fly", help="AUGUSTUS species (default: fly)")
+    peers.add_options(parser)
 
 
 def add_viterbi_options(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +54,6 @@ def dnaannot(fasta: Path, *options: str) -> tuple[str, ...]:
     """The command that finds the genes of a file."""
     out = fasta.with_suffix(".gff3")
     return (sys.executable, "-m", "dnaannot", "genes", str(fasta), "-o", str(out), "-q", *options)
-
-
-def halves(bases: str, folder: Path) -> list[Path]:
-    """The sequence cut in two files, for programs that use one core each."""
-    middle = len(bases) // 2
-    parts = {"left": bases[:middle], "right": bases[middle:]}
-    return [write_fasta(folder / f"{name}.fa", part) for name, part in parts.items()]
 
 
 def starts(bases: str, folder: Path, options: list[str]) -> Iterator[tuple[Contestant, Cost]]:
@@ -82,17 +75,15 @@ def benchmark_genes(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         whole = write_fasta(folder / "whole.fa", bases)
         first = list(starts(bases, folder, options))
-        contestants = [Contestant("dnaannot genes", len(bases), (dnaannot(whole, *options),))]
-        if augustus := shutil.which("augustus"):
-            commands = tuple(
-                (augustus, f"--species={arguments.species}", "--UTR=off", str(half))
-                for half in halves(bases, folder)
-            )
-            contestants.append(
-                Contestant(f"AUGUSTUS --species={arguments.species}", len(bases), commands)
-            )
-        else:
-            notes.append("AUGUSTUS is not installed here and was not measured.")
+        contestants = [
+            Contestant("dnaannot genes", len(bases), (dnaannot(whole, *options),)),
+            Contestant(
+                "dnaannot genes --precision fp32",
+                len(bases),
+                (dnaannot(whole, *options, "--precision", "fp32"),),
+            ),
+            *peers.peers(arguments, bases, whole, notes),
+        ]
         viterbi = (sys.executable, str(SCRIPT), "viterbi", str(whole))
         costs = take_turns(contestants, arguments.rounds)
         speeds = [
@@ -100,8 +91,10 @@ def benchmark_genes(arguments: argparse.Namespace) -> None:
             for _ in range(arguments.rounds)
         ]
     notes.append(f"Viterbi alone, one core, random scores: {statistics.median(speeds):.2f} Mb/s")
-    rows = [row(contestant, [cost]) for contestant, cost in first]
-    rows += [row(contestant, costs[contestant.name]) for contestant in contestants]
+    rows = [{**row(contestant, [cost]), "dnaannot_is": ""} for contestant, cost in first]
+    measured = [row(contestant, costs[contestant.name]) for contestant in contestants]
+    ours = float(measured[0]["seconds"])
+    rows += [{**line, "dnaannot_is": f"{float(line['seconds']) / ours:.1f}x"} for line in measured]
     details = {
         "rounds": {name: [asdict(cost) for cost in runs] for name, runs in costs.items()},
         "viterbi_mb_per_s": speeds,

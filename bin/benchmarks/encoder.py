@@ -247,7 +247,8 @@ def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     model = GeneModel(PRESETS[preset])
     data = read_gene_data([Pair(TEST_GENOME, TEST_GENES, None)], model.grammar, [], [])
     objective = GeneObjective(window=window, crf_start=0, bf16=has_bf16())
-    sampler = WindowSampler(data.train, window, objective.genic_share, objective.seed)
+    share, seed = objective.genic_share, objective.seed
+    sampler = WindowSampler(data.train, window, genic_share=share, seed=seed)
     losses = GeneLosses(objective, sampler, 100)
     by_muon = ByMuon.of("muon", model, has_bf16())
     return Trainer(model, losses, lambda _: {}, lambda _: None, Schedule(100), by_muon=by_muon)

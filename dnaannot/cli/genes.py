@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -52,12 +52,26 @@ _SAMPLED_BASES = 20_000_000
     help="Only genes that overlap these regions: a BED file, or one region as in samtools.",
 )
 @click.option(
+    "--exclude",
+    "excluded",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out this sequence, such as a mitochondrion; repeatable.",
+)
+@click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
     help="Leave out genes of a lower posterior probability.",
 )
+@click.option(
+    "--min-cds",
+    type=BasePairs(),
+    metavar="BP",
+    help="Leave out genes with fewer coding bases, stop codon included.",
+)
+@click.option("--complete", is_flag=True, help="Leave out genes that a sequence end or a gap cuts.")
 @click.option(
     "--min-gap",
     type=BasePairs(),
@@ -148,8 +162,9 @@ class _Run:
         told = self.settings
         compute = choose_compute(told.device, told.precision, told.threads, told.ahead)
         wanted = WantedRegions(told.regions) if told.regions else None
-        genomes = Genomes(told.genomes, self._warn_of_empty)
+        genomes = Genomes(told.genomes, self._warn_of_empty, told.excluded)
         is_complete = genomes.survey()
+        self._warn_of_organelles(genomes.sizes)
         if wanted and is_complete:
             wanted.check(genomes.sizes)
         total = sum(genomes.sizes.values()) if is_complete and not wanted else 0
@@ -161,6 +176,16 @@ class _Run:
 
     def _warn_of_empty(self, path: str, name: str) -> None:
         self.console.warn(f"{path}: sequence '{name}' is empty, skipped.")
+
+    def _warn_of_organelles(self, sizes: Mapping[str, int]) -> None:
+        from dnaannot.predict.genomes import is_organelle
+
+        if names := [name for name, length in sizes.items() if is_organelle(name, length)]:
+            options = " ".join(f"--exclude {name}" for name in names)
+            self.console.warn(
+                f"{', '.join(names)}: an organelle by its name, whose genetic code and genes are "
+                f"not those that dnaannot knows. Leave it out: {options}"
+            )
 
     def _choose(
         self, sequences: Iterator[tuple[str, np.ndarray]], compute: Compute
@@ -271,7 +296,7 @@ class _Run:
             for genes in results:
                 files.begin_sequence(genes.name, len(genes.codes))
                 for transcript in genes.transcripts:
-                    if transcript.score >= told.min_score:
+                    if told.keeps(transcript):
                         files.write(transcript, genes.codes)
                         self._count(transcript)
             files.flush()

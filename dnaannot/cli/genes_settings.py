@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from dnaannot.dna.transcript import Transcript
     from dnaannot.formats.gff_attributes import Dialect
 
 _WINDOW = 150_000
@@ -29,7 +30,10 @@ class GenesSettings:
     proteins: str | None
     cds: str | None
     regions: str | None
+    excluded: tuple[str, ...]
     min_score: float
+    min_cds: int | None
+    complete: bool
     min_gap: int | None
     id_prefix: str
     scores: str | None
@@ -58,6 +62,14 @@ class GenesSettings:
         if self.batch_size:
             return self.batch_size * (self.window or _WINDOW)
         return self.window or 0
+
+    def keeps(self, transcript: Transcript) -> bool:
+        """Whether a gene model is to be written."""
+        return (
+            transcript.score >= self.min_score
+            and transcript.coding_bases >= (self.min_cds or 0)
+            and not (self.complete and transcript.is_partial)
+        )
 
     def check(self) -> None:
         """Refuse at once what would fail after hours.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from dnaannot.machine import available_cpus
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,14 +48,6 @@ class Coverage(click.ParamType):
         if not match or number <= 0 or (match[2] and number > 1) or (not match[2] and number < 2):
             self.fail(f"{value!r} is neither bases (50) nor a share (50%).", param, ctx)
         return number
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use, which can be fewer than the machine has."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 device_option = click.option(

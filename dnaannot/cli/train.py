@@ -158,7 +158,7 @@ def train_genes(
         return
     with console.progress("training", unit="steps") as on_progress:
         best = run.train(lambda step, steps, loss: on_progress(step, steps))
-    announce(best, run, console)
+    announce(best, run)
 
 
 def _gene_run(files: tuple[str, ...], options: dict[str, Any], console: Console) -> GeneRun:

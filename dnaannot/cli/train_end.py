@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dnaannot.cli.console import Console
-
 if TYPE_CHECKING:
     from dnaannot.training.run import Run
 
@@ -14,10 +12,9 @@ if TYPE_CHECKING:
 def announce(
     best: Mapping[str, float],
     run: Run[Any],
-    console: Console,
     is_shown: Callable[[str], bool] = lambda _: True,
 ) -> None:
-    """Tell the metrics of the weights kept, and where they are.
+    """Tell the metrics of the weights kept, and where they are; of several processes one does.
 
     Args:
         is_shown: whether to tell of a metric; the report has all.
@@ -26,5 +23,5 @@ def announce(
 
     told = {name: value for name, value in best.items() if is_metric(name) and is_shown(name)}
     shown = ", ".join(f"{name} {value:.3f}" for name, value in told.items())
-    console.note(f"best at step {best.get('step', 0)}: {shown}")
-    console.note(f"wrote {run.output} and {run.report_folder}")
+    run.note(f"best at step {best.get('step', 0)}: {shown}")
+    run.note(f"wrote {run.output} and {run.report_folder}")

@@ -177,7 +177,7 @@ def train_tracks(
     if pace.steps_a_second:
         rate = pace.steps_a_second * run.batch * run.stretch_bases / 1000
         console.note(f"{rate:,.0f} kb a second, validations included")
-    announce(best, run, console, _is_shown)
+    announce(best, run, _is_shown)
 
 
 def _is_shown(metric: str) -> bool:

@@ -256,6 +256,7 @@ class WindowSampler:
         self,
         regions: Sequence[Region],
         window: int,
+        *,
         genic_share: float = 0.5,
         exon_share: float = 0.0,
         seed: int = 0,

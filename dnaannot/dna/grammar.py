@@ -177,8 +177,6 @@ class Grammar:
         return self.min_intron - 2
 
 
-_PLUS_MEMORY = ("c3", "c1_T", "c1_x", "c2_TA", "c2_TG", "c2_x")
-_MINUS_MEMORY = ("r3", "r1_T", "r1_C", "r1_x", "r2_s", "r2_x")
 _CODON_EDGES = {
     # plus strand: after `memory`, the state reached and the rule on the base read
     "c3": (("c1_T", "T"), ("c1_x", "notT"), ("t1", "stop")),

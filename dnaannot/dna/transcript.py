@@ -99,6 +99,11 @@ class Transcript:
         return self.exons[0 if self.strand is Strand.PLUS else -1]
 
     @property
+    def coding_bases(self) -> int:
+        """Length of its CDS, stop codon included."""
+        return sum(exon.end - exon.start for exon in self.exons)
+
+    @property
     def introns(self) -> tuple[tuple[int, int], ...]:
         """Half-open intervals between consecutive exons, ascending."""
         return tuple(
@@ -129,7 +134,7 @@ def representative(gene: Iterable[Transcript], marked: Collection[str] = ()) -> 
     """
 
     def rank(transcript: Transcript) -> tuple[bool, bool, int, tuple[tuple[int, int], ...]]:
-        length = sum(exon.end - exon.start for exon in transcript.exons)
+        length = transcript.coding_bases
         complete = not transcript.is_partial and length % 3 == 0
         return transcript.name not in marked, not complete, -length, exon_bounds(transcript)
 

@@ -45,7 +45,7 @@ def bend_labels(transcripts: Iterable[Transcript], length: int) -> np.ndarray:
 
 
 def _importance(transcript: Transcript) -> tuple[int, int]:
-    return sum(exon.end - exon.start for exon in transcript.exons), -transcript.start
+    return transcript.coding_bases, -transcript.start
 
 
 def _write_introns(transcript: Transcript, labels: np.ndarray, minus: int) -> None:

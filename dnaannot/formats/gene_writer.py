@@ -110,7 +110,7 @@ def _gtf_rows(transcript: Transcript, more: Mapping[str, str]) -> Iterator[Row]:
     shared = _model_attributes(transcript)
     yield Row("gene", *span, {**gene, **shared, **more})
     yield Row("transcript", *span, {**owner, **shared})
-    length = sum(exon.end - exon.start for exon in transcript.exons)
+    length = transcript.coding_bases
     coding = length - 3 if transcript.has_stop else length
     rows = [Row("exon", start, end, score, ".", owner) for start, end, _, score in transcript.exons]
     rows += _spliced_rows(transcript, "CDS", 0, coding, owner)

@@ -46,8 +46,11 @@ def is_compiled() -> bool:
 
     if kernels.pass_back.stats.cache_path is None:
         return True
-    # empty where what is kept is of another source or another Numba
-    return bool(kernels.pass_back._cache._cache_file._load_index())
+    try:
+        # empty where what is kept is of another source or another Numba
+        return bool(kernels.pass_back._cache._cache_file._load_index())
+    except AttributeError:  # no public way to ask; a Numba that has moved it compiles here
+        return True
 
 
 def compile_decoders() -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dnaannot.errors import InputFormatError
+from dnaannot.errors import DataError, InputFormatError
 from dnaannot.formats.fasta import OnCodes, read_fasta, sequence_sizes
+
+_ORGANELLE = re.compile(
+    r"(chr|chromosome_)(m|c)|(chr|chromosome_)?(mt|mtdna|pt|cp|cpdna|mito\w*|chloro\w*|plastid|apico\w*)",
+    re.IGNORECASE,
+)
+_LONGEST_ORGANELLE = 1_000_000
+
+
+def is_organelle(name: str, length: int) -> bool:
+    """Whether a sequence's name says that it is a mitochondrion's or a plastid's."""
+    return length <= _LONGEST_ORGANELLE and _ORGANELLE.fullmatch(name) is not None
 
 
 class Genomes:
@@ -17,20 +29,24 @@ class Genomes:
     Args:
         paths: the files, all different; `-` is standard input.
         on_empty: called with (path, name) of a sequence without bases, which is left out.
+        excluded: names of sequences that are left out too.
 
     Attributes:
-        sizes: length of each sequence known so far, by name, without those of length 0.
+        sizes: length of each sequence known so far, by name, without those left out.
 
     Raises:
         ValueError: if a file is there twice.
     """
 
     def __init__(
-        self, paths: Sequence[str], on_empty: Callable[[str, str], None] = lambda *_: None
+        self,
+        paths: Sequence[str],
+        on_empty: Callable[[str, str], None] = lambda *_: None,
+        excluded: Collection[str] = (),
     ) -> None:
         if len(set(paths)) < len(paths):
             raise ValueError("a file is given twice")
-        self.paths, self.on_empty = list(paths), on_empty
+        self.paths, self.on_empty, self.excluded = list(paths), on_empty, frozenset(excluded)
         self.sizes: dict[str, int] = {}
         self._origin: dict[str, str] = {}
 
@@ -45,6 +61,7 @@ class Genomes:
 
         Raises:
             InputFormatError: if a file is no FASTA, or a name is there twice.
+            DataError: if a sequence to leave out is in none of the files.
         """
         is_complete = True
         for path in self.paths:
@@ -53,6 +70,11 @@ class Genomes:
                 continue
             for name, length in sequence_sizes(path, on_codes).items():
                 self._register(name, length, path)
+        if is_complete and (unknown := self.excluded - self._origin.keys()):
+            raise DataError(
+                f"no sequence is named '{min(unknown)}', which was to be left out.",
+                remedy="The names are the first words of the FASTA headers.",
+            )
         return is_complete
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -60,10 +82,10 @@ class Genomes:
         for path in self.paths:
             for record in read_fasta(path):
                 self._register(record.name, len(record.codes), path, record.line)
-                if len(record.codes):
-                    yield record.name, record.codes
-                else:
+                if not len(record.codes):
                     self.on_empty(path, record.name)
+                elif record.name not in self.excluded:
+                    yield record.name, record.codes
 
     def _register(self, name: str, length: int, path: str, line: int | None = None) -> None:
         if self._origin.setdefault(name, path) != path:
@@ -75,7 +97,7 @@ class Genomes:
                 line=line,
                 remedy="Rename one, or annotate the files in separate calls.",
             )
-        if length:
+        if length and name not in self.excluded:
             self.sizes[name] = length
 
 

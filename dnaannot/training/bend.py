@@ -26,6 +26,7 @@ from dnaannot.nn.nine_labels import NineLabelModel, freeze_encoder
 from dnaannot.predict.device import choose_compute
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.bend_data import Sample, read_bend_data, some_of
+from dnaannot.training.processes import join_processes
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, OnStep, Run
 from dnaannot.training.start import check_start, start_facts, start_files, with_encoder
@@ -234,17 +235,22 @@ class BendRun(Run[NineLabelModel]):
     def train(self, on_step: OnStep = lambda *_: None) -> dict[str, float]:
         """As `Run.train`; `test_mcc` among the metrics is that of the best weights on the test."""
         best = super().train(on_step)
-        samples = self._data.test
-        if not samples:
+        if not self._data.test:
             return best
+        processes = join_processes()
+        tested = processes.from_first(self._test() if processes.is_first else None)
+        return {**best, "test_mcc": tested}
+
+    def _test(self) -> float:
+        """The MCC of the weights kept, on the test split; the report gets the counts too."""
         compute = choose_compute(self.device, threads=self.threads)
         model, _ = load_nine_label_model(self.output)
         model.to(compute.device)
-        counts = confusion_of(model, samples, compute, part_bases_of(compute.device))
+        counts = confusion_of(model, self._data.test, compute, part_bases_of(compute.device))
         facts = {"test_mcc": matthews(counts), "confusion": counts.tolist()}
         with atomic_output(self.report_folder / "test.json") as stream:
             json.dump(facts, stream, indent=1)
-        return {**best, "test_mcc": matthews(counts)}
+        return matthews(counts)
 
     def job(self, compute: Compute) -> Job[NineLabelModel]:
         self._data = data = read_bend_data(self.table, self.genomes, self.labels)

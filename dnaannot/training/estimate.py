@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from dnaannot.machine import free_host_memory
 from dnaannot.nn.gpu_memory import free_gpu_memory
 from dnaannot.predict.scorer import single_threaded
 from dnaannot.training.trainer import MicroLoss
 
 _BYTES_A_WEIGHT = 20  # the weight, its gradient, its worker's, an optimizer's averages, 2 at most
 _SPARE = 1.3  # buffers that live for one operation
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 class Cost(NamedTuple):
@@ -84,15 +82,7 @@ def free_memory(device: str) -> int:
     """Bytes that this process may still take: of the GPU, or of the machine and its container."""
     if device == "cuda":
         return free_gpu_memory(device)
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        available = int(fields["MemAvailable"].split()[0]) * 1024
-    for limit in map(Path, _LIMITS):
-        if limit.exists() and (text := limit.read_text().strip()).isdigit():
-            available = min(available, int(text))
-    return available
+    return free_host_memory()
 
 
 def taken_memory() -> int:

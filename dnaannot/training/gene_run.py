@@ -97,12 +97,12 @@ class GeneRun(Run[GeneModel]):
             sampler = WindowSampler(
                 train,
                 objective.window,
-                objective.genic_share,
-                objective.exon_share,
-                objective.seed,
-                objective.divergence,
-                twins,
-                objective.condensed_share,
+                genic_share=objective.genic_share,
+                exon_share=objective.exon_share,
+                seed=objective.seed,
+                divergence=objective.divergence,
+                condensed=twins,
+                condensed_share=objective.condensed_share,
             )
             return GeneLosses(objective, sampler, steps, impossible.add)
 

@@ -172,8 +172,14 @@ class Trainer(Generic[Module]):
         return self.progress
 
     def steps_within(self, seconds: float, trial_steps: int) -> int:
-        """How many steps fit a time budget, by timing a few; the module is left as it was."""
-        return max(1, int(seconds / self.seconds_per_step(trial_steps)))
+        """How many steps, with their validations, fit a time budget, by timing a few.
+
+        The module is left as it was.
+        """
+        step, look = self.seconds_per_step(trial_steps), self.seconds_per_validation()
+        others = 1 if self._start is None else 2 + len(START_SHARES)  # at the ends of the run
+        spared = max(0.0, seconds - others * look)
+        return max(1, int(spared / (step + look / self.schedule.validate_every)))
 
     def seconds_per_step(self, trial_steps: int) -> float:
         """Time of a step, the mean of a few; the module is left as it was."""
@@ -187,6 +193,13 @@ class Trainer(Generic[Module]):
             taken = time.monotonic() - began
         self.module.load_state_dict(kept)
         return self.processes.from_first(taken / trial_steps)
+
+    def seconds_per_validation(self) -> float:
+        """Time of a validation, by timing one."""
+        self.module.eval()
+        began = time.monotonic()
+        self.validate(self.module)
+        return self.processes.from_first(time.monotonic() - began)
 
     def _pool(self) -> ThreadPoolExecutor:
         _keep_freed_memory()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dnaannot.dna.sequence import decode, encode, reverse_complement, translate
+from dnaannot.dna.transcript import exon_bounds
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import read_annotation
 from dnaannot.predict import scorer
@@ -244,6 +245,27 @@ def test_genes_below_the_score_are_left_out_and_the_rest_numbered(annotate, fold
     assert [row[8].split(";")[0] for row in found] == [
         f"ID=DM_{number:06d}" for number in range(1, len(kept) + 1)
     ]
+
+
+def test_partial_and_short_genes_and_whole_sequences_are_left_out(annotate, folder):
+    def models(*options):
+        annotate("genome.fa", "-o", "out.gff3", *options)
+        return [each.transcript for each in read_annotation("out.gff3").transcripts]
+
+    def is_partial(transcript):
+        rows = [row for row in written if f"ID={transcript.name};" in row]
+        return "partial=true" in rows[0]
+
+    def places(transcripts):
+        return [(each.sequence, exon_bounds(each)) for each in transcripts]
+
+    every = models()
+    written = (folder / "out.gff3").read_text().splitlines()
+    kept = [each for each in every if not is_partial(each) and each.coding_bases >= 300]
+    assert 0 < len(kept) < len(every)
+    assert places(models("--complete", "--min-cds", "300")) == places(kept)
+    others = [each for each in every if each.sequence != every[0].sequence]
+    assert places(models("--exclude", every[0].sequence)) == places(others)
 
 
 @pytest.mark.parametrize("prefix", ["a b", "g;", "x=", 'q"', "50%"])

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dnaannot.errors import InputFormatError
-from dnaannot.predict.genomes import Genomes
+from dnaannot.errors import DataError, InputFormatError
+from dnaannot.predict.genomes import Genomes, is_organelle
 
 
 @pytest.fixture
@@ -33,3 +33,20 @@ def test_a_name_in_two_files_is_refused_with_its_line(paths):
 def test_a_file_is_given_once(paths):
     with pytest.raises(ValueError, match="twice"):
         Genomes([paths[0], paths[1], paths[0]])
+
+
+def test_sequences_are_left_out_by_name(paths):
+    genomes = Genomes(paths[:1], excluded=["a", "none"])
+    assert genomes.survey()
+    assert genomes.sizes == {"b": 2}
+    assert [name for name, _ in genomes] == ["b"]
+    with pytest.raises(DataError, match="no sequence is named 'chrM'"):
+        Genomes(paths[:1], excluded=["chrM"]).survey()
+
+
+def test_organelles_are_known_by_name_and_size():
+    names = ("chrM", "MT", "Pt", "chrC", "ChrM", "mitochondrion_genome", "chloroplast", "Mito")
+    assert all(is_organelle(name, 154_478) for name in names)
+    others = ("chr1", "M", "C", "MTB_1", "chrMT2x", "ptg000001l", "scaffold_12", "mt1")
+    assert not any(is_organelle(name, 154_478) for name in others)
+    assert not is_organelle("chrM", 50_000_000)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
+import dnaannot.training.bend
 from dnaannot.dna.nine_labels import reverse_complement_nine, splice_support
 from dnaannot.dna.sequence import decode, reverse_complement
 from dnaannot.errors import DataError
@@ -205,6 +207,14 @@ def test_a_run_leaves_a_model_and_its_score_on_the_test_set(bend_files, tmp_path
     assert sorted(facts["card"]["training_data"]) == [
         "gene_finding.bed", "gene_finding.hdf5", "human_chr19_150kb.fa.gz",
     ]  # fmt: skip
+
+
+def test_other_processes_are_told_the_score_on_the_test_set(bend_files, tmp_path, monkeypatch):
+    other = SimpleNamespace(is_first=False, from_first=lambda value: value or 0.25)
+    monkeypatch.setattr(dnaannot.training.bend, "join_processes", lambda: other)
+    best = run_of(*bend_files, tmp_path / "bend.safetensors", steps=1).train()
+    assert best["test_mcc"] == 0.25
+    assert not (tmp_path / "bend.safetensors.report" / "test.json").exists()
 
 
 def test_a_fixed_encoder_stays_as_it_was(bend_files, tmp_path):

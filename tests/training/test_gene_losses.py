@@ -42,7 +42,9 @@ def losses(region):
 
     def make(**changes):
         objective = replace(OBJECTIVE, **changes)
-        return GeneLosses(objective, WindowSampler([region], objective.window, 1.0), steps=10)
+        return GeneLosses(
+            objective, WindowSampler([region], objective.window, genic_share=1.0), steps=10
+        )
 
     return make
 

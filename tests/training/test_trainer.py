@@ -293,6 +293,16 @@ def test_timing_leaves_the_module_as_it_was():
     assert running.progress.step == 0
 
 
+@pytest.mark.parametrize(("is_trained", "looks"), [(False, 1), (True, 4)])
+def test_a_time_budget_pays_for_validations(monkeypatch, is_trained, looks):
+    running = trainer(is_trained=is_trained)
+    monkeypatch.setattr(running, "seconds_per_step", lambda steps: 1.0)
+    monkeypatch.setattr(running, "seconds_per_validation", lambda: 10.0)
+    steps = running.steps_within(200, 3)
+    assert steps + (steps / 4 + looks) * 10 <= 200 < steps + 1 + ((steps + 1) / 4 + looks) * 10
+    assert running.steps_within(5, 3) == 1
+
+
 def test_muon_moves_what_it_is_told_and_adamw_the_rest():
     running = trainer(by_muon=MATRICES)
     running.run()

@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from benchmarks.measuring import ROOT, say, write_report
@@ -182,15 +182,15 @@ def benchmark_train(arguments: argparse.Namespace) -> None:
     torch.manual_seed(1)
     trainer = gene_training(arguments.preset, arguments.window)
     loss = trainer.losses_of_step
-    parts = trainer.losses_of_step(trainer.module, 0)
+    parts: list[Any] = list(trainer.losses_of_step(trainer.module, 0))
     bases = arguments.window
     with trainer._pool() as pool:
         tasks: dict[str, Task] = {
             "step": lambda: trainer._step(0, pool),
             "step, layers in parts": _in_parts(lambda: trainer._step(0, pool)),
             "windows drawn": lambda: loss.sampler.batch(0, len(parts)),  # type: ignore[attr-defined]
-            "encoder and head": lambda: [model_gradients(trainer, part.args[1]) for part in parts],
-            "CRF": lambda: [crf_gradients(trainer, part.args[1]) for part in parts],
+            "encoder and head": lambda: _each(model_gradients, trainer, parts),
+            "CRF": lambda: _each(crf_gradients, trainer, parts),
             "weights": lambda: update(trainer),
         }
         seconds = take_turns(tasks, arguments.rounds)
@@ -218,6 +218,11 @@ def benchmark_train(arguments: argparse.Namespace) -> None:
     ]
     details = {"seconds": {**seconds, **chain}}
     write_report("train", "A training step on one CPU core", rows, details, notes)
+
+
+def _each(task: Callable[..., None], trainer: Trainer[GeneModel], parts: list[Any]) -> None:
+    for part in parts:
+        task(trainer, part.args[1])
 
 
 def _chain_row(name: str, times: list[float]) -> dict[str, str | float]:

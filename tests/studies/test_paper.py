@@ -8,11 +8,11 @@ import torch
 
 from dnaannot.nn.checkpoint import load_encoder
 from dnaannot.predict.scorer import Compute
-from dnaannot.training import paper
 from dnaannot.training.bend import load_nine_label_model
 from dnaannot.training.bend_data import BendData, Sample
-from dnaannot.training.paper import ARMS, PRETRAINING, Plan, Study, everything
-from dnaannot.training.paper_report import differences, read_runs, table
+from studies import paper
+from studies.paper import ARMS, PRETRAINING, Plan, Study, everything
+from studies.paper_report import differences, read_runs, table
 
 FLOPS = 1e9
 

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from dnaannot.dna.kmers import kmer_classes
 from dnaannot.dna.sequence import decode, reverse_complement
-from dnaannot.training.baselines import (
+from studies.baselines import (
     CnnBudget,
     Split,
     Windows,

@@ -11,7 +11,7 @@ import numpy as np
 
 from dnaannot.evaluate.seeds import estimate, paired_difference
 from dnaannot.formats.output import atomic_output, make_folder
-from dnaannot.training.paper import ARMS, PRETRAINING, Study
+from studies.paper import ARMS, PRETRAINING, Study
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What the product is measured with beside `bin/benchmark`: the paper's arms, simple models."""

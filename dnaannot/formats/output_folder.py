@@ -10,22 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dnaannot.errors import OutputError
-from dnaannot.formats.output import check_writable, output_error
+from dnaannot.formats.output import output_error
 
 
 def check_folder(path: str | Path) -> None:
-    """Make sure, by trying, that files can be put into the folder `path`, there or not yet.
+    """Make sure, by trying, that `atomic_folder` can put files into `path`, there or not yet.
 
     Raises:
-        OutputError: they cannot; nothing is left behind.
+        OutputError: it cannot; nothing is left behind.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_dir():
-        raise OutputError("is a file, not a folder.", path=path, remedy="Give a folder.")
-    try:
-        check_writable(target / "probe" if target.is_dir() else target)
-    except OutputError as error:
-        raise OutputError(error.problem, path=path, remedy=error.remedy) from error
+    _make_temporary(path).rmdir()
 
 
 @contextlib.contextmanager
@@ -38,21 +32,32 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder or its files cannot be put in their place.
     """
-    check_folder(path)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.mkdir()
-    except OSError as error:
-        raise output_error(path, error) from error
+    temporary = _make_temporary(path)
     try:
         yield temporary
         try:
-            _place(temporary, target)
+            _place(temporary, Path(os.path.realpath(path)))
         except OSError as error:
             raise output_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _make_temporary(path: str | Path) -> Path:
+    """An empty folder on the disk of `path`: hidden inside where that is there, else beside it.
+
+    What is there may be a disk of its own, or its parent may be closed to writing.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_dir():
+        raise OutputError("is a file, not a folder.", path=path, remedy="Give a folder.")
+    name = f".{target.name[:200]}.{secrets.token_hex(4)}.tmp"
+    temporary = target / name if target.is_dir() else target.with_name(name)
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise output_error(path, error) from error
+    return temporary
 
 
 def _place(temporary: Path, target: Path) -> None:

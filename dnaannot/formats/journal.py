@@ -12,8 +12,10 @@ import numpy as np
 
 from dnaannot.dna.sequence import N
 from dnaannot.dna.transcript import Exon, Strand, Transcript
-from dnaannot.errors import InputFormatError
+from dnaannot.errors import InputFormatError, OutputError
 from dnaannot.formats.output import output_error
+
+_KEYS = {"sequence", "digest", "genes"}
 
 
 def digest(codes: np.ndarray) -> str:
@@ -24,56 +26,76 @@ def digest(codes: np.ndarray) -> str:
 class Journal:
     """What a run has finished, kept beside its output until that is complete.
 
+    One run at a time has it: the others are refused until `close`, or the end of the process.
+
     Args:
         path: of the journal; it is created, or read if it is there.
         run: facts that must be the same for its results to be used again.
 
     Raises:
         InputFormatError: if the journal belongs to a run with other facts, or is no journal.
-        OutputError: if it cannot be written.
+        OutputError: if it cannot be written, or another run is writing it.
     """
 
     def __init__(self, path: str | Path, run: dict[str, Any]) -> None:
         self.path = Path(path)
         self._run = json.loads(json.dumps(run))
-        self._finished: dict[str, dict[str, Any]] = {}
-        complete = self._read() if self.path.exists() else 0
         try:
-            self._stream = open(self.path, "r+b" if complete else "wb")  # noqa: SIM115
-            self._stream.truncate(complete)
-            self._stream.seek(complete)
+            self._stream = open(self.path, "a+b")  # noqa: SIM115
         except OSError as error:
             raise output_error(self.path, error) from error
-        if not complete:
-            self._append({"run": self._run})
+        try:
+            self._lock()
+            self._finished = self._take_up()
+        except BaseException:
+            self._stream.close()
+            raise
 
-    def _read(self) -> int:
-        """Take in the whole lines; returns where they end (a cut last line is dropped)."""
+    def _lock(self) -> None:
         try:
-            content = self.path.read_bytes()
+            import fcntl
+        except ImportError:  # not a Unix
+            return
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                "another run is writing this journal.",
+                path=self.path,
+                remedy="Wait until it ends, or choose another output.",
+            ) from error
+        except OSError:  # a file system that knows no locks
+            return
+
+    def _take_up(self) -> dict[str, dict[str, Any]]:
+        """What the lines tell, by sequence, but damaged ones; a cut last line is cut off."""
+        try:
+            self._stream.seek(0)
+            content = self._stream.read()
+            whole = content[: content.rfind(b"\n") + 1]
+            head, *entries = [_entry(line) for line in whole.splitlines()] or [{}]
+            self._check(head, is_begun=not whole and b'{"run": '.startswith(content[:8]))
+            self._stream.truncate(len(whole))
         except OSError as error:
             raise output_error(self.path, error) from error
-        end = content.rfind(b"\n") + 1
-        try:
-            entries = [json.loads(line) for line in content[:end].splitlines()]
-            known = entries[0]["run"] if entries else self._run
-            self._finished = {entry["sequence"]: entry for entry in entries[1:]}
-            is_journal = end > 0 or b'{"run": '.startswith(content[:8])
-        except (ValueError, KeyError, TypeError):
-            is_journal = False
-        if not is_journal:
+        if not whole:
+            self._append({"run": self._run})
+        return {entry["sequence"]: entry for entry in entries if entry.keys() >= _KEYS}
+
+    def _check(self, head: dict[str, Any], *, is_begun: bool) -> None:
+        """Refuse a file that does not begin as the journal of this run does."""
+        if "run" not in head and not is_begun:
             raise InputFormatError(
                 "is no journal of dnaannot.",
                 path=self.path,
                 remedy="Choose another output: its journal would be written here.",
             )
-        if known != self._run:
+        if head.get("run", self._run) != self._run:
             raise InputFormatError(
                 "belongs to a run with other options or another model.",
                 path=self.path,
                 remedy="Run the same command as before, or delete the journal to begin anew.",
             )
-        return end
 
     def get(self, sequence: str, codes: np.ndarray) -> list[Transcript] | None:
         """The genes of a finished sequence, None where it is not finished or has changed."""
@@ -104,10 +126,19 @@ class Journal:
             raise output_error(self.path, error) from error
 
     def close(self, *, done: bool) -> None:
-        """Close it; delete it where the run is done."""
-        self._stream.close()
+        """Leave it to the next run, or delete it where this one is done."""
         if done:
             self.path.unlink(missing_ok=True)
+        self._stream.close()
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """What a line tells; nothing where it is damaged."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def _transcript(sequence: str, fields: dict[str, Any]) -> Transcript:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnaannot.errors import InputFormatError
+from dnaannot.errors import InputFormatError, OutputError
 from dnaannot.formats.journal import Journal, digest
 from dnaannot.predict.genes import GenePredictor
 from dnaannot.predict.resume import resumed
@@ -76,6 +76,41 @@ def test_a_cut_last_line_is_dropped(predictor, sequences, expected, tmp_path):
         assert consumed(resumed(predictor.predict, sequences[:3], journal)) == expected[:3]
         journal.close(done=False)
         assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("damaged", [1, 2, 3])
+def test_a_damaged_line_costs_its_own_sequence(sequences, expected, tmp_path, damaged):
+    path = tmp_path / "journal"
+    journal = Journal(path, RUN)
+    for given, (_, genes) in zip(sequences[:3], expected, strict=False):
+        journal.add(*given, genes)
+    journal.close(done=False)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[damaged] = lines[damaged][:40] + lines[1][:30] + b"\0\xff\n"
+    path.write_bytes(b"".join(lines))
+    journal = Journal(path, RUN)
+    found = [journal.get(*given) for given in sequences[:3]]
+    wanted = [genes for _, genes in expected[:3]]
+    wanted[damaged - 1] = None
+    assert found == wanted
+    journal.add(*sequences[damaged - 1], expected[damaged - 1][1])
+    journal.close(done=False)
+    journal = Journal(path, RUN)
+    assert [journal.get(*given) for given in sequences[:3]] == [g for _, g in expected[:3]]
+    journal.close(done=True)
+
+
+def test_one_run_at_a_time_has_the_journal(sequences, expected, tmp_path):
+    path = tmp_path / "journal"
+    journal = Journal(path, RUN)
+    with pytest.raises(OutputError, match="another run is writing this journal"):
+        Journal(path, RUN)
+    journal.add(*sequences[0], expected[0][1])
+    journal.close(done=False)
+    journal = Journal(path, RUN)
+    assert journal.get(*sequences[0]) == expected[0][1]
+    journal.close(done=True)
+    assert not path.exists()
 
 
 def test_a_changed_sequence_is_predicted_again(sequences, expected, tmp_path):

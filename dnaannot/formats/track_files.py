@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, get_args
 
@@ -45,18 +45,23 @@ def file_names(tracks: Sequence[Track], form: TrackFormat) -> list[str]:
     Labels that differ only in what a file's name cannot hold are numbered.
     """
     if form in _ONE_FILE_EACH:
-        names: list[str] = []
-        for track in tracks:
-            stem = name = _safe(track.task, track.label, track.model)
-            number = 1
-            while name + _ONE_FILE_EACH[form] in names:
-                number += 1
-                name = f"{stem}.{number}"
-            names.append(name + _ONE_FILE_EACH[form])
-        return names
+        stems = numbered((_safe(each.task, each.label, each.model) for each in tracks), ".")
+        return [stem + _ONE_FILE_EACH[form] for stem in stems]
     tasks = sorted({track.task for track in tracks})
     name = _safe(tasks[0] if len(tasks) == 1 else "tracks", tracks[0].model)
     return [name + _ALL_IN_ONE[form]] * len(tracks)
+
+
+def numbered(names: Iterable[str], mark: str) -> list[str]:
+    """The names, with a mark and a number where they are taken already: `a`, `a.2`, `a.3`."""
+    found: dict[str, None] = {}
+    for name in names:
+        free, number = name, 1
+        while free in found:
+            number += 1
+            free = f"{name}{mark}{number}"
+        found[free] = None
+    return list(found)
 
 
 def _safe(*parts: str) -> str:

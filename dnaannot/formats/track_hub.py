@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dnaannot.formats.output import atomic_output
 from dnaannot.formats.source import read_lines
+from dnaannot.formats.track_files import numbered
 from dnaannot.formats.track_table import Row
 
 HUB = "hub.txt"
@@ -19,6 +20,7 @@ COLOURS = {
     "ctcf": "213,94,0",
     "methylation": "86,60,140",
 }
+_NO_NAME = re.compile("[^A-Za-z0-9]")
 _PROBABILITIES = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -42,15 +44,17 @@ def write_hub(folder: str | Path, rows: Sequence[Row], assembly: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    names = ", ".join(sorted({row.model for row in rows}))
+    models = ", ".join(sorted({row.model for row in rows}))
+    names = numbered((_NO_NAME.sub("_", row.file.removesuffix(".bw")) for row in rows), "_")
     hub = [
         ("hub", "dnaannot"),
         ("shortLabel", "dnaannot tracks"),
-        ("longLabel", f"Tracks predicted from sequence by dnaannot, model {names}"),
+        ("longLabel", f"Tracks predicted from sequence by dnaannot, model {models}"),
         ("useOneFile", "on"),
         ("email", "not-given@example.org"),
     ]
-    stanzas = [hub, [("genome", assembly)], *(_track(row, i) for i, row in enumerate(rows))]
+    tracks = [_track(row, name, i) for i, (row, name) in enumerate(zip(rows, names, strict=True))]
+    stanzas = [hub, [("genome", assembly)], *tracks]
     with atomic_output(Path(folder) / HUB) as stream:
         for stanza in stanzas:
             stream.writelines(f"{key} {value}\n" for key, value in stanza)
@@ -70,8 +74,7 @@ def read_assembly(folder: str | Path) -> str | None:
     return None
 
 
-def _track(row: Row, index: int) -> list[tuple[str, str]]:
-    name = re.sub(r"\W", "_", row.file.removesuffix(".bw"))
+def _track(row: Row, name: str, index: int) -> list[tuple[str, str]]:
     top = axis_top(row.unit, float(row.most))
     scale = [("autoScale", "off"), ("viewLimits", f"0:{top:g}")]
     return [

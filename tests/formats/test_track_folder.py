@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import re
 import resource
 import tempfile
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_the_hub_names_every_bigwig_of_the_folder(tmp_path):
     assert all(len(s["shortLabel"]) <= 17 and len(s["longLabel"]) <= 76 for s in stanzas[2:])
     assert left(tmp_path / "out") == sorted([*names, "hub.txt", "tracks.tsv"])
     assert {row.file for row in read_table(tmp_path / "out")} == {*names, "hub.txt"}
+
+
+def test_names_in_the_hub_are_of_plain_letters_and_differ(tmp_path):
+    labels = ["CD34+", "CD34-", "CD34__2", "β cell", "γ cell"]
+    tracks = [Track("accessibility", label, "human", "probability") for label in labels]
+    data = [("b", np.array([0]), np.array([128]), np.ones((1, len(labels)), np.float32))]
+    write(tmp_path / "out", data=data, tracks=tracks, assembly="hg38")
+    names = re.findall(r"^track (.+)$", (tmp_path / "out" / "hub.txt").read_text(), re.MULTILINE)
+    assert len(set(names)) == len(labels)
+    assert all(re.fullmatch("[A-Za-z0-9_]+", name) for name in names)
+    assert names[0] == "dnaannot_accessibility_CD34__human"
 
 
 def test_a_second_run_replaces_its_own_files_alone(tmp_path):

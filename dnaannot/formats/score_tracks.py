@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dnaannot.dna.grammar import LABEL_INDEX
 from dnaannot.dna.sequence import runs
 from dnaannot.formats.bigwig import Block, write_bigwig
 from dnaannot.formats.output import make_folder
+from dnaannot.formats.output_folder import atomic_folder
 from dnaannot.formats.spool import Spool
 
 TRACKS: dict[str, tuple[str, ...]] = {
@@ -30,6 +32,9 @@ TRACKS: dict[str, tuple[str, ...]] = {
 LEAST = 0.001
 """Posteriors below this are left out: no value stands for about 0."""
 
+_HEAD = struct.Struct("<3I")
+"""Before each run of values: number of its sequence, start, length, as bigWigs have them."""
+
 
 class ScoreTracks:
     """Collects posteriors on disk and writes one bigWig a track at the end.
@@ -45,7 +50,7 @@ class ScoreTracks:
         self._is_new = not Path(folder).exists()
         self.folder = make_folder(folder)
         self._spools = {name: Spool() for name in TRACKS}
-        self._index: dict[str, list[tuple[str, int, int]]] = {name: [] for name in TRACKS}
+        self._numbers: dict[str, int] = {}
 
     def add(self, sequence: str, start: int, posteriors: np.ndarray) -> None:
         """Take in posteriors (n, 17) float32 of the bases from `start` on, in order.
@@ -53,15 +58,16 @@ class ScoreTracks:
         Raises:
             OutputError: the disk is full.
         """
+        number = self._numbers.setdefault(sequence, len(self._numbers))
         for name, labels in TRACKS.items():
             values = posteriors[:, [LABEL_INDEX[label] for label in labels]].sum(1)
             for low, high in runs(values >= LEAST):
                 kept = np.minimum(values[low:high], 1).astype(np.float16)
-                self._spools[name].write(kept.tobytes())
-                self._index[name].append((sequence, start + int(low), len(kept)))
+                head = _HEAD.pack(number, start + int(low), len(kept))
+                self._spools[name].write(head + kept.tobytes())
 
-    def write(self, sizes: Mapping[str, int]) -> list[Path]:
-        """Write the bigWig files, all or none; returns their paths.
+    def write(self, sizes: Mapping[str, int]) -> None:
+        """Write the bigWig files, all or none.
 
         Args:
             sizes: length of every sequence by name, in the order in which they were added.
@@ -69,17 +75,9 @@ class ScoreTracks:
         Raises:
             OutputError: if a file cannot be written.
         """
-        paths: list[Path] = []
-        try:
+        with atomic_folder(self.folder) as temporary:
             for name in TRACKS:
-                path = self.folder / f"{name}.bw"
-                write_bigwig(path, sizes, self._blocks(name))
-                paths.append(path)
-        except BaseException:
-            for path in paths:
-                path.unlink(missing_ok=True)
-            raise
-        return paths
+                write_bigwig(temporary / f"{name}.bw", sizes, self._blocks(name))
 
     def close(self, *, done: bool) -> None:
         """Free the disk; remove the folder where it was made in vain."""
@@ -90,8 +88,9 @@ class ScoreTracks:
                 self.folder.rmdir()
 
     def _blocks(self, name: str) -> Iterator[Block]:
-        spool = self._spools[name]
+        spool, names = self._spools[name], list(self._numbers)
         spool.rewind()
-        for sequence, start, length in self._index[name]:
+        while head := spool.read(_HEAD.size):
+            number, start, length = _HEAD.unpack(head)
             values = np.frombuffer(spool.read(2 * length), np.float16).astype(np.float32)
-            yield Block(sequence, start, values)
+            yield Block(names[number], start, values)

@@ -28,7 +28,6 @@ COMMANDS: dict[str, str] = {
 """Help line of each command; the command `NAME` is `dnaannot.cli.NAME.NAME`."""
 
 INTERRUPTED = 130
-TERMINATED = 143
 BROKEN_PIPE = 141
 
 
@@ -95,13 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status.
 
     The status is 0 after success, 1 where a file or its content is at fault, 2 where the
-    command line is, 130 after Ctrl-C; a message on stderr says why.
+    command line is, 130 after Ctrl-C; a message on stderr says why. After other signals it is
+    128 and the signal's number.
 
     Args:
         arguments: what follows the program's name; those of the process by default.
     """
     settings = Settings()
-    signal.signal(signal.SIGTERM, _terminate)
+    _heed_signals()
     with warnings.catch_warnings():
         if not sys.warnoptions:
             # what libraries warn their callers of is noise to a user
@@ -164,6 +164,14 @@ def _drop_output() -> int:
     return BROKEN_PIPE
 
 
+def _heed_signals() -> None:
+    """End in order when told to, and when the terminal goes, unless started under nohup."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     """Leave through `finally` blocks, so that no partial output stays behind."""
-    sys.exit(TERMINATED)
+    signal.signal(signum, signal.SIG_IGN)  # shell and terminal may both tell, amid the cleanup
+    sys.exit(128 + signum)

@@ -175,7 +175,9 @@ def test_reader_that_goes_away_is_no_error():
     assert writer.wait() == 141
 
 
-def test_termination_runs_cleanup(tmp_path):
+@pytest.fixture
+def sleeping(tmp_path):
+    """A function that starts a command and returns it with the file that it removes at its end."""
     leftover = tmp_path / "partial"
     code = (
         "import click, pathlib, time; from dnaannot.cli import cli, main\n"
@@ -185,17 +187,40 @@ def test_termination_runs_cleanup(tmp_path):
         "    try:\n"
         "        leftover.touch(); time.sleep(60)\n"
         "    finally:\n"
-        "        leftover.unlink()\n"
+        "        time.sleep(0.3); leftover.unlink()\n"
         "cli.get_command = lambda ctx, name: models\n"
         "main(['models'])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    while not leftover.exists() and process.poll() is None:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait() == 143
+
+    def start(*before):
+        command = [*before, sys.executable, "-c", code]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not leftover.exists() and process.poll() is None:
+            time.sleep(0.02)
+        return process, leftover
+
+    return start
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_termination_runs_cleanup(sleeping, signum, status):
+    process, leftover = sleeping()
+    for _ in range(2):
+        os.kill(process.pid, signum)
+        time.sleep(0.1)
+    assert process.wait() == status
     assert process.stderr.read() == b""
     assert not leftover.exists()
+
+
+def test_a_command_under_nohup_outlives_its_terminal(sleeping):
+    process, leftover = sleeping("nohup")
+    os.kill(process.pid, signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    assert leftover.exists()
+    process.terminate()
+    assert process.wait() == 143
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from dnaannot.dna.interval import Interval
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.source import display_name, read_lines
+from dnaannot.formats.source import display_name, is_comment, read_lines
 
-_NOT_INTERVALS = ("#", "track", "browser")
 _REMEDY = "BED lines are: sequence, start (from 0), end (exclusive)."
 
 
@@ -27,7 +26,7 @@ def read_bed(path: str | Path) -> list[Interval]:
     intervals: list[Interval] = []
     may_be_names = True
     for line, text in read_lines(path):
-        if not text.strip() or text.startswith(_NOT_INTERVALS):
+        if not text.strip() or is_comment(text):
             continue
         columns = text.split("\t") if "\t" in text else text.split()
         if may_be_names and len(columns) >= 3 and _are_names(columns):

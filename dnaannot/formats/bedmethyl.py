@@ -10,12 +10,12 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.source import display_name, looks_like_text, read_chunks, read_lines
+from dnaannot.formats.source import COMMENT, display_name, looks_like_text, read_chunks, read_lines
 
 MODKIT_COLUMNS, ENCODE_COLUMNS = 18, 11
 _CODES = ("m", "C")
 _NEWLINE = ord("\n")
-_SKIPPED = re.compile(rb"(?m)^(?:[ \t]*|#.*|(?:track|browser|chrom)[ \t].*)\n")
+_SKIPPED = re.compile(rb"(?m)^(?:[ \t]*|(?:%b|chrom[ \t]).*)\n" % COMMENT.encode())
 _METHYLATED, _UNMETHYLATED = 0.9, 0.1
 _REMEDY = "Give bedMethyl: modkit's 18 columns or the 11 of ENCODE."
 

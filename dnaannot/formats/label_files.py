@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.bedmethyl import ENCODE_COLUMNS
-from dnaannot.formats.source import BIGWIG_MAGIC, display_name, read_chunks, read_lines
+from dnaannot.formats.source import BIGWIG_MAGIC, display_name, is_comment, read_chunks, read_lines
 
 _BED_NAMES = {
     *("chrom", "chr", "chromosome", "seqname", "start", "end", "chromstart", "chromend"),
@@ -44,7 +44,7 @@ def label_kind(path: str | Path) -> LabelKind:
             if is_bed:
                 continue
             return LabelKind.WINDOWS
-        if text.strip() and not text.startswith(("#", "track", "browser")):
+        if text.strip() and not is_comment(text):
             return LabelKind.METHYLATION if _is_bedmethyl(text) else LabelKind.PEAKS
     raise InputFormatError(
         "The file holds no labels.",

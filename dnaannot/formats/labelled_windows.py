@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnaannot.errors import InputFormatError
-from dnaannot.formats.source import display_name, read_lines
+from dnaannot.formats.source import display_name, is_comment, read_lines
 
 UNKNOWN = -1
 
@@ -102,12 +102,13 @@ def read_windows(
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Lines that are no comments; the first, of column names, may begin with one #."""
+    is_first = True
     for number, text in read_lines(path):
-        is_comment = text.startswith(("track ", "browser ", "##")) or (
-            text.startswith("#") and "\t" not in text
-        )
-        if text.strip() and not is_comment:
+        names_columns = is_first and "\t" in text and re.match("#[^#]", text)
+        if text.strip() and (names_columns or not is_comment(text)):
             yield number, text
+            is_first = False
 
 
 def _find(header: Sequence[str], names: Sequence[str], path: str | Path, line: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import sys
 import zlib
@@ -52,6 +53,11 @@ _KINDS = (
     (b"ID   ", "an EMBL file"),
     (b"{", "a JSON file"),
 )
+
+
+COMMENT = r"#|(?:track|browser)(?!\S)"
+"""How a line begins that says nothing of the data; a sequence may be called track1."""
+_COMMENT = re.compile(COMMENT)
 
 
 def display_name(path: str | Path) -> str:
@@ -107,6 +113,11 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip(b"\r").decode("utf-8", "replace")
     if rest:
         yield number + 1, rest.rstrip(b"\r").decode("utf-8", "replace")
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line of BED or a table is a comment, or tells a genome browser how to draw."""
+    return _COMMENT.match(line) is not None
 
 
 def file_hash(path: Path) -> str:

@@ -141,14 +141,15 @@ def pair_up(
         keep: as `read_windows` takes it.
 
     Returns:
-        The pairs in the order of the tracks, and notes on what has no counterpart.
+        The pairs in the order of the tracks, and notes on what was passed over.
 
     Raises:
         DataError: there is no pair, or two files hold the same label.
     """
     measured: dict[str, Measured] = {}
+    notes: list[str] = []
     wanted = {track.label.lower() for track in tracks}
-    for each in _measured(labels, wanted, keep or {}):
+    for each in _measured(labels, wanted, keep or {}, notes):
         other = measured.setdefault(each.name.lower(), each)
         if other is not each:
             raise DataError(
@@ -157,7 +158,7 @@ def pair_up(
                 remedy="Give each label once.",
             )
     if len(tracks) == 1 and len(measured) == 1:
-        return [Pair(tracks[0], *measured.values())], []
+        return [Pair(tracks[0], *measured.values())], notes
     pairs = [
         Pair(track, measured[track.label.lower()])
         for track in tracks
@@ -171,12 +172,12 @@ def pair_up(
         )
     alone = [each.name for name, each in measured.items() if name not in wanted]
     without = [track.label for track in tracks if track.label.lower() not in measured]
-    notes = [f"Labels without a track: {listed(alone)}."] if alone else []
+    notes += [f"Labels without a track: {listed(alone)}."] if alone else []
     return pairs, notes + ([f"Tracks without labels: {listed(without)}."] if without else [])
 
 
 def _measured(
-    labels: Iterable[str], wanted: set[str], keep: Mapping[str, str]
+    labels: Iterable[str], wanted: set[str], keep: Mapping[str, str], notes: list[str]
 ) -> Iterator[Measured]:
     for text in labels:
         name, equals, rest = text.partition("=")
@@ -192,7 +193,8 @@ def _measured(
         if kind is not LabelKind.WINDOWS:
             yield Measured(path, kind, name if is_named else label_name(path))
             continue
-        columns = read_windows(path, keep=keep).names
-        for column in columns:
-            is_renamed = is_named and len(columns) == 1
+        table = read_windows(path, keep=keep)
+        notes += table.notes
+        for column in table.names:
+            is_renamed = is_named and len(table.names) == 1
             yield Measured(path, kind, name if is_renamed else column, column)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.names import listed
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.source import display_name, is_comment, read_lines
 
@@ -17,8 +18,11 @@ UNKNOWN = -1
 _CHROM = ("chrom", "chr", "chromosome", "seqname", "sequence_name")
 _START, _END = ("start", "chromstart"), ("end", "chromend", "stop")
 _LIST = ("label", "labels")
-_NEVER_LABELS = ("score", "mismatches", "n_hits", "fold", "cov", "coverage", "split", "strand")
-_CELL = re.compile(r"([01]|\.|na|nan|)(?::.*)?", re.IGNORECASE)
+_NEVER_LABELS = {
+    *("name", "score", "strand", "split", "fold"),
+    *("cov", "coverage", "mismatches", "n_hits"),
+}
+_CELL = re.compile(r"(?:([01])(?:\.0+)?|\.|na|nan|)(?::.*)?", re.IGNORECASE)
 _REMEDY = "The first line names the columns: chrom, start, end and the labels, tabs between them."
 
 
@@ -40,10 +44,12 @@ class WindowTable(NamedTuple):
     Attributes:
         names: the K labels.
         of: windows by sequence.
+        notes: what a user should know: which columns were passed over.
     """
 
     names: tuple[str, ...]
     of: dict[str, LabelledWindows]
+    notes: tuple[str, ...] = ()
 
 
 class _Row(NamedTuple):
@@ -62,13 +68,13 @@ def read_windows(
     """Labelled windows from a table whose first line names its columns.
 
     The table has the columns chrom (or chromosome), start and end (0-based, half-open), in any
-    order, and either columns of 0, 1 and `.` (or NA, or nothing: not known), where what follows
-    a colon is ignored (`1:train`), or one column `label` with a list of numbers (`0,3,7`, as BEND
-    writes it; nothing or `.` for none of them).
+    order, and either columns of 0, 1 (or 0.0, 1.0) and `.` (or NA, or nothing: not known), where
+    what follows a colon is ignored (`1:train`), or one column `label` with a list of numbers
+    (`0,3,7`, as BEND writes it; nothing or `.` for none of them).
 
     Args:
-        labels: columns to take; by default all that hold nothing but such cells. With a list
-            of numbers, the name of each number; by default they are called 0, 1, 2, ...
+        labels: columns to take; by default all that hold such cells alone, one of them 0 or 1.
+            With a list of numbers, the name of each number; by default they are called 0, 1, 2, ...
         keep: take only lines with these values in these columns, for example
             `{"split": "train"}`.
 
@@ -93,12 +99,17 @@ def read_windows(
             path=display_name(path),
             remedy="See which values the column has." if wanted else _REMEDY,
         )
-    listed = [i for i, name in enumerate(header) if name.lower() in _LIST]
-    if listed and any(_CELL.fullmatch(row.cells[listed[0]]) is None for row in rows):
-        names, matrix = _from_lists(rows, listed[0], labels, path)
+    taken = [i for i, name in enumerate(header) if name.lower() in _LIST][:1]
+    if any(_CELL.fullmatch(row.cells[column]) is None for column in taken for row in rows):
+        names, matrix = _from_lists(rows, taken[0], labels, path)
     else:
-        names, matrix = _from_columns(rows, header, where, labels, path, number)
-    return WindowTable(names, _by_sequence(rows, matrix))
+        taken = _label_columns(rows, header, where, labels, path, number)
+        names = tuple(header[column] for column in taken)
+        matrix = np.array(
+            [[_label(row, column, path) for column in taken] for row in rows], np.int8
+        )
+    notes = _notes(header, {*where, *kept, *taken}, path)
+    return WindowTable(names, _by_sequence(rows, matrix), notes)
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -142,33 +153,47 @@ def _rows(
         yield _Row(number, cells[chrom], int(cells[start]), int(cells[end]), cells)
 
 
-def _from_columns(
+def _label_columns(
     rows: Sequence[_Row],
     header: Sequence[str],
     where: Sequence[int],
     labels: Sequence[str] | None,
     path: str | Path,
     line: int,
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and labels (n, K) of the columns asked for, or of those that hold only labels."""
+) -> list[int]:
+    """The columns asked for, or those that hold only labels."""
     if labels is not None:
-        columns = [_find(header, (name,), path, line) for name in labels]
-    else:
-        columns = [
-            index
-            for index, name in enumerate(header)
-            if index not in where
-            and name.lower() not in _NEVER_LABELS
-            and all(_CELL.fullmatch(row.cells[index]) for row in rows)
-        ]
+        return [_find(header, (name,), path, line) for name in labels]
+    columns = [
+        index
+        for index, name in enumerate(header)
+        if index not in where
+        and name.lower() not in _NEVER_LABELS
+        and _holds_labels([row.cells[index] for row in rows])
+    ]
     if not columns:
         raise InputFormatError(
             f"No column holds labels, 0, 1 and '.'; the columns are {', '.join(header)}.",
             path=display_name(path),
             remedy=_REMEDY,
         )
-    matrix = np.array([[_label(row, column, path) for column in columns] for row in rows], np.int8)
-    return tuple(header[column] for column in columns), matrix
+    return columns
+
+
+def _holds_labels(cells: Iterable[str]) -> bool:
+    matches = [_CELL.fullmatch(cell) for cell in cells]
+    return all(matches) and any(match[1] for match in matches if match)
+
+
+def _notes(header: Sequence[str], used: Collection[int], path: str | Path) -> tuple[str, ...]:
+    passed = [
+        name
+        for index, name in enumerate(header)
+        if index not in used and name.lower() not in _NEVER_LABELS
+    ]
+    if not passed:
+        return ()
+    return (f"{display_name(path)}: columns without labels are passed over: {listed(passed)}.",)
 
 
 def _label(row: _Row, column: int, path: str | Path) -> int:
@@ -180,7 +205,7 @@ def _label(row: _Row, column: int, path: str | Path) -> int:
             line=row.line,
             remedy="Labels are 1, 0 and '.', where not known.",
         )
-    return int(match[1]) if match[1] in ("0", "1") else UNKNOWN
+    return int(match[1]) if match[1] else UNKNOWN
 
 
 def _from_lists(

@@ -64,6 +64,7 @@ class TrackData:
         rates: base rate of each binary label in the training regions, mean of each quantity.
         variances: of each quantity's known targets there; 0 for a binary label.
         signatures: of what is trained on.
+        notes: what a user should know of the label files.
     """
 
     labels: tuple[TrackLabel, ...] = ()
@@ -75,6 +76,7 @@ class TrackData:
     rates: list[float] = field(default_factory=list)
     variances: list[float] = field(default_factory=list)
     signatures: Signatures = field(default_factory=Signatures)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_track_data(
@@ -106,6 +108,7 @@ def read_track_data(
     """
     sources = [open_source(path, rules) for path in assembly.labels]
     data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
+    data.notes = [note for source in sources for note in source.notes]
     genome, file_of = _genome(assembly.genomes)
     sequences = _sequences(assembly, genome, sources, rules.window, data)
     lengths = {sequence.name: len(sequence.codes) for sequence in sequences}

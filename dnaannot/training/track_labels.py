@@ -85,6 +85,7 @@ class LabelSource(ABC):
         names: sequences that it speaks of.
         sites: None where any position can be labelled; "cpg" or "windows" where it has its own.
         dtype: of its targets, as `TrackSequence` has them.
+        notes: what a user should know of the file.
     """
 
     path: Path
@@ -92,6 +93,7 @@ class LabelSource(ABC):
     names: tuple[str, ...]
     sites: str | None = None
     dtype: type[np.uint8 | np.float32] = np.uint8
+    notes: tuple[str, ...] = ()
 
     def check(self, genome: Mapping[str, np.ndarray]) -> None:
         """Refuse a file that does not belong to a genome, codes (L,) by sequence name.
@@ -219,7 +221,7 @@ class Windows(LabelSource):
             name: _sorted(windows) for name, windows in table.of.items()
         }
         self.labels = tuple(TrackLabel(rules.task_of(name, path), name) for name in table.names)
-        self.names = tuple(self._of)
+        self.names, self.notes = tuple(self._of), table.notes
         self._middles = {name: _middles(windows) for name, windows in self._of.items()}
         is_methylation = all(label.task == "methylation" for label in self.labels)
         self.sites = "cpg" if is_methylation else "windows"

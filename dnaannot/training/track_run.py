@@ -217,6 +217,8 @@ class TrackRun(Run[TrackModel]):
         )
 
     def _tell(self, data: TrackData) -> None:
+        for note in data.notes:
+            self.note(note)
         bases = sum(region.end - region.start for region in data.train)
         labels = counted(len(data.labels), "label")
         tasks = ", ".join(dict.fromkeys(label.task for label in data.labels))

@@ -219,15 +219,16 @@ def test_signal_is_correlated_and_windows_of_a_table_are_read_at_their_middle(fo
     middles = np.arange(300, 30_000, 97)
     truth = values["h3k4me3__a"]["chr1"][middles // 128] > 0.8
     table.write_text(
-        "chrom\tstart\tend\tsplit\tH3K4me3__A\n"
+        "chrom\tstart\tend\tsplit\tH3K4me3__A\tDNase__a\n"
         + "".join(
-            f"chr1\t{m - 250}\t{m + 250}\tb\t{int(t)}:x\n"
+            f"chr1\t{m - 250}\t{m + 250}\tb\t{int(t)}:x\tyes\n"
             for m, t in zip(middles, truth, strict=True)
             if m % 128
         )
-        + "chr1\t9\t509\ta\t1\n"
+        + "chr1\t9\t509\ta\t1\tno\n"
     )
-    pairs, _ = pair_up(read_predictions(path), [str(table)], {"split": "b"})
+    pairs, notes = pair_up(read_predictions(path), [str(table)], {"split": "b"})
+    assert notes[0] == f"{table}: columns without labels are passed over: 'DNase__a'."
     (score,), _ = score_tracks(pairs, TrackRules(keep={"split": "b"}))
     assert score.ranking.auroc == 1
     assert score.ranking.positives == truth[middles % 128 > 0].sum()

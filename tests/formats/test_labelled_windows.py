@@ -49,6 +49,24 @@ def test_columns_and_lines_can_be_chosen(table):
         read_windows(table(EMP), keep={"n_hits": "9"})
 
 
+def test_numbers_and_names_as_other_programs_write_them(table):
+    """Of pandas, 0 and 1 where some are not known; of bedtools, six columns of BED."""
+    text = (
+        "chrom\tstart\tend\tname\tscore\tstrand\tH3\tH4\tempty\tcount\tnote\n"
+        "chr1\t0\t9\t.\t0\t.\t1.0\t0\t.\t2\t1\n"
+        "chr1\t9\t20\t.\t0\t.\t0.0\t1\t\t1\tx\n"
+        "chr1\t20\t30\t.\t0\t.\t\t1\t.\t0\t0\n"
+    )
+    path = table(text)
+    read = read_windows(path)
+    assert read.names == ("H3", "H4")
+    assert read.of["chr1"].labels.tolist() == [[1, 0], [0, 1], [-1, 1]]
+    assert read.notes == (
+        f"{path}: columns without labels are passed over: 'empty', 'count', 'note'.",
+    )
+    assert read_windows(table(BEND), keep={"split": "train"}).notes == ()
+
+
 def test_lists_of_label_numbers(table):
     read = read_windows(table(BEND))
     assert read.names == ("0", "1", "2")

@@ -203,9 +203,11 @@ def test_methylation_windows_are_of_the_cpg_in_their_middle(folder, codes, befor
 
 def test_windows_of_several_labels(folder):
     (folder / "w.tsv").write_text(
-        "chrom\tstart\tend\tH3\tH4\na\t1000\t1500\t1\t.\na\t400\t900\t0:dev\t1:test\n"
+        "chrom\tstart\tend\tH3\tmean\tH4\na\t1000\t1500\t1\t.2\t.\na\t400\t900\t0:dev\t1\t1:test\n"
     )
-    sequence = read(folder, "w.tsv").train[0].sequence
+    data = read(folder, "w.tsv")
+    assert data.notes == [f"{folder / 'w.tsv'}: columns without labels are passed over: 'mean'."]
+    sequence = data.train[0].sequence
     assert sequence.centres.tolist() == [650, 1250]
     assert sequence.targets.tolist() == [[0, 1], [1, UNKNOWN]]
 

@@ -53,7 +53,7 @@ class Measured(NamedTuple):
         path: the file that holds it.
         kind: of the file.
         name: of the label.
-        column: its column in a table of windows.
+        column: its column in a table of windows, or its number in one of lists.
     """
 
     path: Path

@@ -62,8 +62,9 @@ class _Row(NamedTuple):
 
 def read_windows(
     path: str | Path,
-    labels: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     keep: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> WindowTable:
     """Labelled windows from a table whose first line names its columns.
 
@@ -73,14 +74,15 @@ def read_windows(
     (`0,3,7`, as BEND writes it; nothing or `.` for none of them).
 
     Args:
-        labels: columns to take; by default all that hold such cells alone, one of them 0 or 1.
-            With a list of numbers, the name of each number; by default they are called 0, 1, 2, ...
+        columns: labels to take, by the names of their columns; by default all that hold such
+            cells alone, one of them 0 or 1. Of a list, the numbers to take; by default all.
         keep: take only lines with these values in these columns, for example
             `{"split": "train"}`.
+        names: of the numbers of a list, from 0 on; by default they are called 0, 1, 2, ...
 
     Raises:
         InputFormatError: the file is missing, empty, binary or no such table; a line is at
-            fault; it has none of the columns asked for; no line is kept.
+            fault; it has none of the columns asked for; a number has no name; no line is kept.
     """
     lines = _lines(path)
     number, text = next(lines, (0, ""))
@@ -101,15 +103,15 @@ def read_windows(
         )
     taken = [i for i, name in enumerate(header) if name.lower() in _LIST][:1]
     if any(_CELL.fullmatch(row.cells[column]) is None for column in taken for row in rows):
-        names, matrix = _from_lists(rows, taken[0], labels, path)
+        found, matrix = _from_lists(rows, taken[0], columns, names, path)
     else:
-        taken = _label_columns(rows, header, where, labels, path, number)
-        names = tuple(header[column] for column in taken)
+        taken = _label_columns(rows, header, where, columns, path, number)
+        found = tuple(header[column] for column in taken)
         matrix = np.array(
             [[_label(row, column, path) for column in taken] for row in rows], np.int8
         )
     notes = _notes(header, {*where, *kept, *taken}, path)
-    return WindowTable(names, _by_sequence(rows, matrix), notes)
+    return WindowTable(found, _by_sequence(rows, matrix), notes)
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -157,13 +159,13 @@ def _label_columns(
     rows: Sequence[_Row],
     header: Sequence[str],
     where: Sequence[int],
-    labels: Sequence[str] | None,
+    asked: Sequence[str] | None,
     path: str | Path,
     line: int,
 ) -> list[int]:
     """The columns asked for, or those that hold only labels."""
-    if labels is not None:
-        return [_find(header, (name,), path, line) for name in labels]
+    if asked is not None:
+        return [_find(header, (name,), path, line) for name in asked]
     columns = [
         index
         for index, name in enumerate(header)
@@ -209,22 +211,41 @@ def _label(row: _Row, column: int, path: str | Path) -> int:
 
 
 def _from_lists(
-    rows: Sequence[_Row], column: int, names: Sequence[str] | None, path: str | Path
+    rows: Sequence[_Row],
+    column: int,
+    asked: Sequence[str] | None,
+    names: Sequence[str] | None,
+    path: str | Path,
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and labels (n, K) of a column of numbers with commas between them."""
+    """Names and labels (n, K) of the numbers asked for, of a column with commas between them."""
     sets = [_numbers(row, column, path) for row in rows]
     n_labels = 1 + max((number for each in sets for number in each), default=-1)
-    if names is not None and len(names) < n_labels:
+    if names is None:
+        names = [str(number) for number in range(n_labels)]
+    if len(names) < n_labels:
         raise InputFormatError(
             f"Label {n_labels - 1} has no name: {len(names)} names for {n_labels} labels.",
             path=display_name(path),
             remedy="Name every label, in the order of their numbers from 0 on.",
         )
-    names = [str(number) for number in range(n_labels)] if names is None else names
     matrix = np.zeros((len(rows), len(names)), np.int8)
     for index, numbers in enumerate(sets):
         matrix[index, numbers] = 1
-    return tuple(names), matrix
+    if asked is None:
+        return tuple(names), matrix
+    taken = [_number(text, len(names), path) for text in asked]
+    return tuple(names[number] for number in taken), matrix[:, taken]
+
+
+def _number(text: str, n_labels: int, path: str | Path) -> int:
+    """The number of a label that is asked for, below `n_labels`."""
+    if not text.isdecimal() or int(text) >= n_labels:
+        raise InputFormatError(
+            f"There is no label '{text}'; the labels are 0 to {n_labels - 1}.",
+            path=display_name(path),
+            remedy="Ask for one by its number.",
+        )
+    return int(text)
 
 
 def _numbers(row: _Row, column: int, path: str | Path) -> list[int]:

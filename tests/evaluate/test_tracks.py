@@ -234,6 +234,30 @@ def test_signal_is_correlated_and_windows_of_a_table_are_read_at_their_middle(fo
     assert score.ranking.positives == truth[middles % 128 > 0].sum()
 
 
+def test_lists_of_label_numbers_go_with_the_tracks_of_these_numbers(folder, tmp_path):
+    """As BEND has them: a row's positives, and a track a number."""
+    path, values = folder
+    rows = [Row(f"{label}.bw", "bigwig", "x", str(n), "m", "probability", "every 128 bp")
+            for n, label in ((2, "dnase__a"), (0, "h3k4me3__a"))]  # fmt: skip
+    write_table(path, rows)
+    middles = np.arange(64, 30_000, 128)
+    high = {row.label: values[row.file[:-3]]["chr1"][middles // 128] > 0.8 for row in rows}
+    high["1"] = ~high["0"]
+    table = tmp_path / "bend.bed"
+    table.write_text(
+        "chromosome\tstart\tend\tlabel\tsplit\n"
+        + "".join(
+            f"chr1\t{m - 64}\t{m + 64}\t{','.join(k for k in high if high[k][i])}\ttest\n"
+            for i, m in enumerate(middles)
+        )
+    )
+    pairs, notes = pair_up(read_predictions(path), [str(table)], {"split": "test"})
+    assert notes == ["Labels without a track: '1'."]
+    scores, _ = score_tracks(pairs, TrackRules(keep={"split": "test"}))
+    found = {each.label: (each.ranking.auroc, each.ranking.positives) for each in scores}
+    assert found == {name: (1, high[name].sum()) for name in ("2", "0")}
+
+
 def test_files_that_do_not_belong_together_are_refused(folder, genome, tmp_path):
     tracks = read_predictions(folder[0])
     with pytest.raises(DataError, match=r"'other' against 'dnase__a', 'h3k4me3__a'.*NAME=FILE"):

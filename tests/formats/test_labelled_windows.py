@@ -40,11 +40,11 @@ def test_columns_of_labels_with_their_origin(table):
 
 
 def test_columns_and_lines_can_be_chosen(table):
-    read = read_windows(table(EMP), labels=["H4ac"], keep={"n_hits": "1", "mismatches": "0"})
+    read = read_windows(table(EMP), columns=["H4ac"], keep={"n_hits": "1", "mismatches": "0"})
     assert read.names == ("H4ac",)
     assert {name: each.labels.tolist() for name, each in read.of.items()} == {"chrI": [[0]]}
     with pytest.raises(InputFormatError, match=r"line 1: There is no column 'H5'; the columns"):
-        read_windows(table(EMP), labels=["H5"])
+        read_windows(table(EMP), columns=["H5"])
     with pytest.raises(InputFormatError, match="No line has n_hits=9"):
         read_windows(table(EMP), keep={"n_hits": "9"})
 
@@ -72,15 +72,21 @@ def test_lists_of_label_numbers(table):
     assert read.names == ("0", "1", "2")
     assert read.of["chr1"].labels.tolist() == [[1, 0, 1], [0, 0, 0]]
     assert read.of["chr2"].labels.tolist() == [[0, 1, 0]]
-    named = read_windows(table(BEND), labels=["a", "b", "c", "d"], keep={"split": "train"})
+    named = read_windows(table(BEND), names=["a", "b", "c", "d"], keep={"split": "train"})
     assert named.names == ("a", "b", "c", "d")
     assert named.of["chr1"].labels.tolist() == [[1, 0, 1, 0]]
     with pytest.raises(InputFormatError, match="Label 2 has no name: 2 names for 3 labels"):
-        read_windows(table(BEND), labels=["a", "b"])
+        read_windows(table(BEND), names=["a", "b"])
+    some = read_windows(table(BEND), columns=["2", "0"], names=["a", "b", "c"])
+    assert some.names == ("c", "a")
+    assert some.of["chr1"].labels.tolist() == [[1, 1], [0, 0]]
+    for name in ("3", "x"):
+        with pytest.raises(InputFormatError, match=f"no label '{name}'; the labels are 0 to 2"):
+            read_windows(table(BEND), columns=[name])
 
 
 @pytest.mark.parametrize(
-    ("text", "labels", "message"),
+    ("text", "columns", "message"),
     [
         (EMP + "chrI\t10\n", None, "line 5: The line has 2 columns, its header 9"),
         (EMP.replace("\t510", "\t5"), None, "line 2: The end, 5, is not beyond"),
@@ -91,6 +97,6 @@ def test_lists_of_label_numbers(table):
         ("chrom\tstart\tend\tname\nchr1\t0\t512\tx\n", None, "No column holds labels"),
     ],
 )
-def test_faults_are_named_with_their_line(table, text, labels, message):
+def test_faults_are_named_with_their_line(table, text, columns, message):
     with pytest.raises(InputFormatError, match=message):
-        read_windows(table(text), labels)
+        read_windows(table(text), columns)

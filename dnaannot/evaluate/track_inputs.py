@@ -185,16 +185,23 @@ def _measured(
             files = sorted(path for path in Path(text).iterdir() if path.is_file())
             for path in files:
                 if label_name(path).lower() in wanted:
-                    yield Measured(path, label_kind(path), label_name(path))
-            continue
-        is_named = bool(equals) and not Path(text).exists()
-        path = Path(rest if is_named else text)
-        kind = label_kind(path)
-        if kind is not LabelKind.WINDOWS:
-            yield Measured(path, kind, name if is_named else label_name(path))
-            continue
-        table = read_windows(path, keep=keep)
-        notes += table.notes
-        for column in table.names:
-            is_renamed = is_named and len(table.names) == 1
-            yield Measured(path, kind, name if is_renamed else column, column)
+                    yield from _of_file(path, label_name(path), keep, notes)
+        elif equals and not Path(text).exists():
+            yield from _of_file(Path(rest), name, keep, notes)
+        else:
+            yield from _of_file(Path(text), None, keep, notes)
+
+
+def _of_file(
+    path: Path, name: str | None, keep: Mapping[str, str], notes: list[str]
+) -> Iterator[Measured]:
+    """The labels of a file; `name` is for a single one."""
+    kind = label_kind(path)
+    if kind is not LabelKind.WINDOWS:
+        yield Measured(path, kind, label_name(path) if name is None else name)
+        return
+    table = read_windows(path, keep=keep)
+    notes += table.notes
+    is_single = len(table.names) == 1
+    for column in table.names:
+        yield Measured(path, kind, name if is_single and name is not None else column, column)

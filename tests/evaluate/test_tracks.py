@@ -232,6 +232,12 @@ def test_signal_is_correlated_and_windows_of_a_table_are_read_at_their_middle(fo
     (score,), _ = score_tracks(pairs, TrackRules(keep={"split": "b"}))
     assert score.ranking.auroc == 1
     assert score.ranking.positives == truth[middles % 128 > 0].sum()
+    (tmp_path / "labels").mkdir()
+    table.rename(tmp_path / "labels" / "h3k4me3__a.tsv")
+    pairs, _ = pair_up(read_predictions(path), [str(tmp_path / "labels")], {"split": "b"})
+    (again,), _ = score_tracks(pairs, TrackRules(keep={"split": "b"}))
+    assert (again.label, again.sites) == (score.label, score.sites)
+    assert again.ranking.auroc == 1
 
 
 def test_lists_of_label_numbers_go_with_the_tracks_of_these_numbers(folder, tmp_path):

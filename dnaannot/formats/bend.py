@@ -10,13 +10,10 @@ same name, one array for each row in the same order, base by base along the plus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from dnaannot.errors import DataError, InputFormatError
+from dnaannot.errors import InputFormatError
 from dnaannot.formats.source import display_name, read_lines
 
 SPLITS = ("train", "valid", "test")
@@ -134,24 +131,3 @@ def _error(path: str | Path, line: int | None, problem: str) -> InputFormatError
         line=line,
         remedy="A BEND table has columns chromosome, start, end, ..., split, separated by tabs.",
     )
-
-
-def multi_hot(rows: Sequence[BendRow], n_labels: int | None = None) -> np.ndarray:
-    """(R, K) uint8: whether label k holds for row r.
-
-    Args:
-        n_labels: K; one more than the highest label by default.
-
-    Raises:
-        DataError: a row has no labels at all in its table, or one past K.
-    """
-    highest = max((label for row in rows for label in row.labels or ()), default=-1)
-    n_labels = highest + 1 if n_labels is None else n_labels
-    if highest >= n_labels:
-        raise DataError(f"label {highest} is past the {n_labels} labels of this task.")
-    matrix = np.zeros((len(rows), n_labels), np.uint8)
-    for index, row in enumerate(rows):
-        if row.labels is None:
-            raise DataError("the table has no column 'label'.", remedy="Give its HDF5 file.")
-        matrix[index, list(row.labels)] = 1
-    return matrix

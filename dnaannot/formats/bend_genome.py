@@ -9,7 +9,6 @@ import numpy as np
 
 from dnaannot.dna.names import listed
 from dnaannot.dna.nine_labels import SpliceSupport, splice_support
-from dnaannot.dna.sequence import reverse_complement
 from dnaannot.errors import DataError
 from dnaannot.formats.bend import BendRow
 from dnaannot.formats.fasta import read_fasta
@@ -23,17 +22,13 @@ _ASSEMBLIES = (
 )
 
 
-def read_bend_sequences(
-    genomes: Sequence[str | Path], rows: Sequence[BendRow], by_strand: bool
-) -> list[np.ndarray]:
-    """Codes (end - start,) uint8 of each row.
+def read_bend_sequences(genomes: Sequence[str | Path], rows: Sequence[BendRow]) -> list[np.ndarray]:
+    """Codes (end - start,) uint8 of each row, on the plus strand whatever the row's.
 
     Chromosomes may be called with or without "chr" in either file.
 
     Args:
         genomes: FASTA files of the assembly that the rows were made on.
-        by_strand: reverse-complement rows on the minus strand, as tasks on whole sequences do;
-            gene finding does not.
 
     Raises:
         DataError: the genome lacks a chromosome, or a row lies beyond the end of one.
@@ -46,7 +41,7 @@ def read_bend_sequences(
     for genome, record in ((path, record) for path in genomes for record in read_fasta(path)):
         names.append(record.name)
         for index in wanted.pop(_bare(record.name), ()):
-            found[index] = _cut(record.codes, rows[index], by_strand, genome)
+            found[index] = _cut(record.codes, rows[index], genome)
         if not wanted:
             break
     if wanted:
@@ -64,7 +59,7 @@ def _bare(name: str) -> str:
     return name.removeprefix("chr")
 
 
-def _cut(codes: np.ndarray, row: BendRow, by_strand: bool, genome: str | Path) -> np.ndarray:
+def _cut(codes: np.ndarray, row: BendRow, genome: str | Path) -> np.ndarray:
     if row.end > len(codes):
         raise DataError(
             f"'{row.sequence}' has {len(codes):,} bases; line {row.line} of the table ends at "
@@ -72,8 +67,7 @@ def _cut(codes: np.ndarray, row: BendRow, by_strand: bool, genome: str | Path) -
             path=genome,
             remedy=_ASSEMBLIES,
         )
-    piece = codes[row.start : row.end]
-    return reverse_complement(piece) if by_strand and row.strand == "-" else piece.copy()
+    return codes[row.start : row.end].copy()
 
 
 def check_assembly(

@@ -58,7 +58,7 @@ def read_bend_data(
     """
     rows = read_bend(table)
     each = read_bend_labels(labels or labels_beside(table), rows)
-    sequences = read_bend_sequences(genomes, rows, by_strand=False)
+    sequences = read_bend_sequences(genomes, rows)
     check_assembly(each, sequences, ", ".join(map(str, genomes)))
     splits: dict[str, list[Sample]] = {name: [] for name in SPLITS}
     for row, codes, row_labels in zip(rows, sequences, each, strict=True):

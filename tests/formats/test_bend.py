@@ -7,7 +7,7 @@ import pytest
 from dnaannot.dna.nine_labels import ACCEPTOR, CDS, DONOR, INTRON, OTHER
 from dnaannot.dna.sequence import decode, encode
 from dnaannot.errors import DataError, InputFormatError
-from dnaannot.formats.bend import BendRow, multi_hot, read_bend
+from dnaannot.formats.bend import BendRow, read_bend
 from dnaannot.formats.bend_genome import check_assembly, read_bend_sequences
 from dnaannot.formats.bend_labels import labels_beside, read_bend_labels, write_bend
 
@@ -28,10 +28,7 @@ def test_rows_of_a_task_on_whole_sequences(tmp_path):
     rows = read_bend(write(tmp_path / "histone.bed", SEQUENCE_TASK))
     assert rows[0] == BendRow("chr1", 2, 6, "train", "+", (0, 3), 2)
     assert [row.split for row in rows] == ["train", "valid", "test"]
-    assert multi_hot(rows).tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
-    assert multi_hot(rows, 5).shape == (3, 5)
-    with pytest.raises(DataError, match="label 3 is past the 3"):
-        multi_hot(rows, 3)
+    assert [row.labels for row in rows] == [(0, 3), (), (1,)]
 
 
 def test_a_table_without_names_has_strand_and_label_where_bend_looks_for_them(tmp_path):
@@ -67,21 +64,18 @@ def test_bad_rows_are_refused_by_line(tmp_path, row, message):
         read_bend(path)
 
 
-def test_only_tasks_on_whole_sequences_read_the_minus_strand(tmp_path):
+def test_rows_are_read_on_the_plus_strand_whatever_chromosomes_are_called(tmp_path):
     genome = write(tmp_path / "g.fa", ">1 no chr\nAACCGGTTNA\n>2\nACGT\n")
-    rows = read_bend(write(tmp_path / "histone.bed", SEQUENCE_TASK))
-    by_strand = read_bend_sequences([genome], rows, by_strand=True)
-    assert [decode(codes) for codes in by_strand] == ["CCGG", "CCGG", "ACGT"]
-    assert decode(read_bend_sequences([genome], [BendRow("chr1", 0, 3, "", "-")], True)[0]) == "GTT"
-    assert decode(read_bend_sequences([genome], [BendRow("1", 0, 3, "", "-")], False)[0]) == "AAC"
+    rows = [BendRow("chr1", 2, 6, ""), BendRow("1", 0, 3, "", "-"), BendRow("chr2", 0, 4, "")]
+    assert [decode(each) for each in read_bend_sequences([genome], rows)] == ["CCGG", "AAC", "ACGT"]
 
 
 def test_rows_that_the_genome_does_not_hold_are_refused(tmp_path):
     genome = write(tmp_path / "g.fa", ">chr1\nAACC\n")
     with pytest.raises(DataError, match="has 4 bases; line 7 .* ends at 5.*GRCh37"):
-        read_bend_sequences([genome], [BendRow("chr1", 0, 5, "train", line=7)], False)
+        read_bend_sequences([genome], [BendRow("chr1", 0, 5, "train", line=7)])
     with pytest.raises(DataError, match="no sequence 'chr2', which line 3"):
-        read_bend_sequences([genome], [BendRow("chr2", 0, 5, "train", line=3)], False)
+        read_bend_sequences([genome], [BendRow("chr2", 0, 5, "train", line=3)])
 
 
 # --- labels base by base --------------------------------------------------------------------

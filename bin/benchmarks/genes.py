@@ -31,15 +31,22 @@ CHUNK = 65_536
 SCRIPT = ROOT / "bin" / "benchmark"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `bin/benchmark genes`."""
+def add_sequence_options(parser: argparse.ArgumentParser, mb: float) -> None:
+    """Which bases to find genes in."""
     parser.add_argument(
         "--genome",
         type=Path,
         default=ROOT / "test_data" / "fly_chr2L_200kb.fa.gz",
         help="FASTA, of which the first sequence is taken (default: %(default)s)",
     )
-    parser.add_argument("--mb", type=float, default=4.0, help="megabases to take (default: 4)")
+    parser.add_argument(
+        "--mb", type=float, default=mb, help="megabases to take (default: %(default)s)"
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `bin/benchmark genes`."""
+    add_sequence_options(parser, mb=4.0)
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument("--model", help="model of dnaannot (default: its own choice)")
     peers.add_options(parser)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.genes import add_sequence_options
 from benchmarks.measuring import ROOT, read_bases, say, write_report
 
 WARM_UP = 100_000
@@ -21,13 +22,7 @@ WARM_UP = 100_000
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `bin/benchmark stages`."""
-    parser.add_argument(
-        "--genome",
-        type=Path,
-        default=ROOT / "test_data" / "fly_chr2L_200kb.fa.gz",
-        help="FASTA, of which the first sequence is taken (default: %(default)s)",
-    )
-    parser.add_argument("--mb", type=float, default=2.0, help="megabases to take (default: 2)")
+    add_sequence_options(parser, mb=2.0)
     parser.add_argument("--model", default="fly", help="default: %(default)s")
     parser.add_argument("--precision", default="auto", help="auto, bf16 or fp32 (default: auto)")
 

@@ -294,7 +294,10 @@ class _Run:
         annotation = read_annotation(self.settings.genes)
         transcripts = [found.transcript for found in annotation.transcripts]
         return [
-            replace(each, name=annotation.names.get(each.gene) or each.gene or each.name)
+            replace(
+                each,
+                name=annotation.names.get((each.sequence, each.gene)) or each.gene or each.name,
+            )
             for each in transcripts
         ]
 

@@ -46,6 +46,9 @@ _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')
 _NAME_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%")}
 
+Key = tuple[str, str]
+"""A sequence and an identifier on it: joined files may use one identifier on several."""
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -55,23 +58,24 @@ class Annotation:
         transcripts: in the order in which their first CDS lines stand in the file.
         skipped: for each reason, a line for every transcript left out for it.
         unusable: the stretches that these transcripts cover.
-        names: what genes are called (`Name`, `gene_name`), by identifier; some have no name.
+        names: what genes are called (`Name`, `gene_name`), by sequence and identifier; some
+            have no name.
     """
 
     transcripts: list[AnnotatedTranscript]
     skipped: dict[str, list[int]]
     unusable: list[Interval] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[Key, str] = field(default_factory=dict)
 
 
 # --- annotation in ---------------------------------------------------------------------------
 
 
 class _Lines(NamedTuple):
-    """What the lines of a file say, by identifier."""
+    """What the lines of a file say, by sequence and identifier."""
 
-    features: dict[str, Feature]
-    drafts: dict[str, Draft]
+    features: dict[Key, Feature]
+    drafts: dict[Key, Draft]
     skipped: dict[str, list[int]]
     orphans: list[Part]
 
@@ -79,7 +83,8 @@ class _Lines(NamedTuple):
 def read_annotation(path: str | Path) -> Annotation:
     """Read the coding transcripts of a GFF3 or GTF file, plain or compressed, or `-` (stdin).
 
-    CDS lines are joined by their transcript: `Parent` in GFF3, `transcript_id` in GTF. Stop
+    The CDS lines of a sequence are joined by their transcript: `Parent` in GFF3,
+    `transcript_id` in GTF; the same identifier on another sequence is another transcript. Stop
     codons on lines of their own become part of the CDS. The dialect is told line by line, so
     that AUGUSTUS's mixture of bare identifiers and GTF attributes is read too. A phase of '.'
     on all CDS lines of a transcript means that it begins in frame.
@@ -88,9 +93,9 @@ def read_annotation(path: str | Path) -> Annotation:
         InputFormatError: a line has not nine columns or its coordinates are no integers.
     """
     lines = _read_lines_of(path)
-    transcripts, left_out = [], [each for part in lines.orphans for each in cover([part])]
-    for parent, whole in lines.drafts.items():
-        feature = lines.features.get(parent)
+    transcripts, left_out = [], [cover([part]) for part in lines.orphans]
+    for (sequence, parent), whole in lines.drafts.items():
+        feature = lines.features.get((sequence, parent))
         for name, draft in transcripts_of(parent, whole, feature):
             if not draft.cds:
                 continue
@@ -99,16 +104,16 @@ def read_annotation(path: str | Path) -> Annotation:
             except UnusableError as unusable:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
-                left_out += cover(draft.cds)
+                left_out.append(cover(draft.cds))
     return Annotation(transcripts, dict(lines.skipped), left_out, _names(lines))
 
 
-def _names(lines: _Lines) -> dict[str, str]:
+def _names(lines: _Lines) -> dict[Key, str]:
     named = {}
-    for identifier, feature in lines.features.items():
+    for key, feature in lines.features.items():
         name = feature.attributes.get("Name") or feature.attributes.get("gene_name")
         if name and feature.type in GENES:
-            named[identifier] = name
+            named[key] = name
     return named
 
 
@@ -123,13 +128,14 @@ def _read_lines_of(path: str | Path) -> _Lines:
                 lines.skipped[NO_PARENT].append(number)
                 lines.orphans.append(part)
             for parent in parents:
-                draft = lines.drafts[parent]
+                draft = lines.drafts[part.sequence, parent]
                 (draft.cds if kind == "CDS" else draft.stops).append(part)
         elif not _NEVER_PARENTS.fullmatch(kind):
             attributes = parse_attributes(columns[8])
             name = attributes.get("ID") or attributes.get("transcript_id")
             if name:
-                lines.features.setdefault(name, Feature(kind, attributes, number))
+                key = _sequence(columns), name
+                lines.features.setdefault(key, Feature(kind, attributes, number))
     return lines
 
 
@@ -172,8 +178,11 @@ def _part(columns: list[str], line: int, path: str | Path) -> Part:
             line=line,
             remedy="Columns 4 and 5 of GFF3 and GTF, with tabs between them, are coordinates.",
         ) from error
-    sequence = unquote(columns[0]) if "%" in columns[0] else columns[0]
-    return Part(line, sequence, start, end, columns[6], columns[7], columns[8])
+    return Part(line, _sequence(columns), start, end, columns[6], columns[7], columns[8])
+
+
+def _sequence(columns: list[str]) -> str:
+    return unquote(columns[0]) if "%" in columns[0] else columns[0]
 
 
 def _parents(text: str) -> list[str]:

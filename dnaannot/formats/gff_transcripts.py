@@ -16,7 +16,7 @@ from dnaannot.formats.gff_attributes import parse_attributes
 
 NO_PARENT = "CDS without a transcript"
 OVERLAP = "CDS that overlap within a transcript"
-SCATTERED = "CDS on two strands or sequences"
+SCATTERED = "CDS on two strands"
 NO_STRAND = "CDS without a strand"
 BAD_COORDINATES = "coordinates below 1 or end before start"
 BAD_PHASE = "phase other than 0, 1 or 2"
@@ -63,7 +63,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Draft:
-    """The lines of one transcript, as they come."""
+    """The lines of one transcript, as they come, all on one sequence."""
 
     cds: list[Part] = field(default_factory=list)
     stops: list[Part] = field(default_factory=list)
@@ -79,7 +79,8 @@ def transcripts_of(
     """Yield (name, lines) of each transcript whose CDS lines name `parent`.
 
     Right under a gene the identifiers of the CDS tell its transcripts apart, unless every line
-    has another one and none overlaps: then they are the exons of one.
+    has another one and none overlaps: then they are the exons of one. Of several transcripts each
+    has the stop codon that touches it.
     """
     if feature is None or feature.type not in GENES:
         yield parent, draft
@@ -93,7 +94,8 @@ def transcripts_of(
         yield parent, draft
         return
     for name, parts in by_id.items():
-        yield name, Draft(parts, draft.stops if len(by_id) == 1 else [])
+        start, end = min(part.start for part in parts), max(part.end for part in parts)
+        yield name, Draft(parts, [x for x in draft.stops if x.end == start or x.start == end])
 
 
 def annotated(parent: str, name: str, draft: Draft, feature: Feature | None) -> AnnotatedTranscript:
@@ -119,11 +121,10 @@ def annotated(parent: str, name: str, draft: Draft, feature: Feature | None) -> 
     return AnnotatedTranscript(transcript, feature.attributes, feature.line)
 
 
-def cover(parts: list[Part]) -> Iterator[Interval]:
-    """For each sequence, the stretch from the first base of parts to the last."""
-    for name in dict.fromkeys(part.sequence for part in parts):
-        mine = [part for part in parts if part.sequence == name]
-        yield Interval(name, min(part.start for part in mine), max(part.end for part in mine))
+def cover(parts: list[Part]) -> Interval:
+    """The stretch from the first base of parts of one sequence to the last."""
+    start, end = min(part.start for part in parts), max(part.end for part in parts)
+    return Interval(parts[0].sequence, start, end)
 
 
 def _check(draft: Draft) -> Strand:
@@ -132,7 +133,7 @@ def _check(draft: Draft) -> Strand:
     for part in draft.cds + draft.stops:
         if part.start < 0 or part.end <= part.start:
             raise UnusableError(BAD_COORDINATES, part.line)
-        if (part.sequence, part.strand) != (first.sequence, first.strand):
+        if part.strand != first.strand:
             raise UnusableError(SCATTERED, part.line)
     if first.strand not in ("+", "-"):
         raise UnusableError(NO_STRAND, first.line)

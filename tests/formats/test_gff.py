@@ -35,7 +35,9 @@ def test_reads_as_gffutils_does(test_data, name):
     oracle = gffutils.create_db(text, ":memory:", from_string=True, merge_strategy="create_unique")
     annotation = read_annotation(path)
     genes = oracle.features_of_type("gene")
-    assert annotation.names == {g.id: g["Name"][0] for g in genes if "Name" in g.attributes}
+    assert annotation.names == {
+        (g.seqid, g.id): g["Name"][0] for g in genes if "Name" in g.attributes
+    }
     found = {item.transcript.name: item for item in annotation.transcripts}
     expected = {
         mrna.id: list(oracle.children(mrna, featuretype="CDS", order_by="start"))
@@ -142,6 +144,34 @@ def test_cds_right_under_a_gene(read):
     assert exons(only(numbered)) == [(0, 9, 0), (20, 29, 0)]
 
 
+def test_isoforms_right_under_a_gene_have_stop_codons_of_their_own(read):
+    gene = "1 e gene 1 99 . {0} . ID=g\n1 e CDS 21 29 . {0} 0 ID=a;Parent=g\n"
+    gene += "1 e CDS 21 26 . {0} 0 ID=b;Parent=g\n1 e CDS 15 29 . {0} 0 ID=c;Parent=g\n"
+    gene += "1 e stop_codon {1} . {0} 0 Parent=g\n1 e stop_codon {2} . {0} 0 Parent=g\n"
+    plus = read(gene.format("+", "30 32", "27 29")).transcripts
+    assert [exons(each.transcript) for each in plus] == [
+        [(20, 32, 0)],
+        [(20, 29, 0)],
+        [(14, 32, 0)],
+    ]
+    minus = read(gene.format("-", "18 20", "12 14")).transcripts
+    assert [exons(each.transcript) for each in minus] == [
+        [(17, 29, 0)],
+        [(17, 26, 0)],
+        [(11, 29, 0)],
+    ]
+
+
+def test_one_identifier_on_two_sequences_is_two_transcripts(read):
+    joined = read(AUGUSTUS_GFF3 + AUGUSTUS_GFF3.replace("\n1 ", "\n2 "))
+    assert joined.skipped == {}
+    alone = exons(only(read(AUGUSTUS_GFF3)))
+    assert [
+        (each.transcript.sequence, each.transcript.gene, exons(each.transcript))
+        for each in joined.transcripts
+    ] == [("1", "g1", alone), ("2", "g1", alone)]
+
+
 def test_a_cds_of_two_transcripts_and_parents_that_come_later(read):
     found = read(
         "1 e CDS 1 9 . + 0 ID=c;Parent=a,b%2C1\n"
@@ -162,7 +192,7 @@ def test_phases_left_out_begin_in_frame(read):
 SKIPPED = {
     reasons.NO_PARENT: ("1 e CDS 1 9 . + 0 ID=c", [2]),
     reasons.OVERLAP: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 9 12 . + 0 Parent=a", [3]),
-    reasons.SCATTERED: ("1 e CDS 1 9 . + 0 Parent=a\n2 e CDS 11 12 . + 0 Parent=a", [3]),
+    reasons.SCATTERED: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 11 12 . - 0 Parent=a", [3]),
     reasons.NO_STRAND: ("1 e CDS 1 9 . . 0 Parent=a", [2]),
     reasons.BAD_COORDINATES: ("1 e CDS 0 9 . + 0 Parent=a\n1 e CDS 9 7 . + 0 Parent=b", [2, 3]),
     reasons.BAD_PHASE: ("1 e CDS 1 9 . + 0 Parent=a\n1 e CDS 11 12 . + 3 Parent=a", [3]),
@@ -232,12 +262,11 @@ def test_stretches_of_what_cannot_be_read_are_known(read):
     found = read(
         "1 e CDS 5 9 . + 0 ID=orphan\n"
         "1 e CDS 11 19 . + 0 Parent=a\n1 e CDS 15 30 . + 0 Parent=a\n"
-        "1 e CDS 41 49 . + 0 Parent=b\n2 e CDS 61 69 . + 0 Parent=b\n"
+        "1 e CDS 41 49 . + 0 Parent=b\n1 e CDS 61 69 . - 0 Parent=b\n"
         "1 e CDS 1 9 . + 0 Parent=good\n"
     )
     assert [tuple(stretch)[:3] for stretch in found.unusable] == [
         ("1", 4, 9),
         ("1", 10, 30),
-        ("1", 40, 49),
-        ("2", 60, 69),
+        ("1", 40, 69),
     ]

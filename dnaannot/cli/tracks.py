@@ -79,7 +79,7 @@ _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told b
 )
 @click.option("--assembly", metavar="NAME", help=_UCSC)
 @click.option("--plot", is_flag=True, help="Also draw the first regions as PNG pictures.")
-@click.option("--genes", metavar="GFF3", help="Genes to draw below the tracks; with --plot.")
+@click.option("--genes", metavar="GFF3|GTF", help="Genes to draw below the tracks; with --plot.")
 @precision_option
 @device_option
 @threads_option

@@ -76,6 +76,7 @@ class _Lines(NamedTuple):
 
     features: dict[Key, Feature]
     drafts: dict[Key, Draft]
+    names: dict[Key, str]
     skipped: dict[str, list[int]]
     orphans: list[Part]
 
@@ -105,20 +106,20 @@ def read_annotation(path: str | Path) -> Annotation:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
                 left_out.append(cover(draft.cds))
-    return Annotation(transcripts, dict(lines.skipped), left_out, _names(lines))
+    return Annotation(transcripts, dict(lines.skipped), left_out, _names(lines, transcripts))
 
 
-def _names(lines: _Lines) -> dict[Key, str]:
-    named = {}
-    for key, feature in lines.features.items():
-        name = feature.attributes.get("Name") or feature.attributes.get("gene_name")
-        if name and feature.type in GENES:
-            named[key] = name
+def _names(lines: _Lines, transcripts: list[AnnotatedTranscript]) -> dict[Key, str]:
+    """What genes are called on their own lines, or else on those of their transcripts."""
+    named = dict(lines.names)
+    for each in transcripts:
+        if name := each.attributes.get("gene_name"):
+            named.setdefault((each.transcript.sequence, each.transcript.gene), name)
     return named
 
 
 def _read_lines_of(path: str | Path) -> _Lines:
-    lines = _Lines({}, defaultdict(Draft), defaultdict(list), [])
+    lines = _Lines({}, defaultdict(Draft), {}, defaultdict(list), [])
     for number, columns in _rows(path):
         kind = columns[2]
         if kind == "CDS" or kind == "stop_codon":
@@ -131,11 +132,14 @@ def _read_lines_of(path: str | Path) -> _Lines:
                 draft = lines.drafts[part.sequence, parent]
                 (draft.cds if kind == "CDS" else draft.stops).append(part)
         elif not _NEVER_PARENTS.fullmatch(kind):
-            attributes = parse_attributes(columns[8])
-            name = attributes.get("ID") or attributes.get("transcript_id")
-            if name:
-                key = _sequence(columns), name
-                lines.features.setdefault(key, Feature(kind, attributes, number))
+            sequence, attributes = _sequence(columns), parse_attributes(columns[8])
+            if identifier := attributes.get("ID") or attributes.get("transcript_id"):
+                feature = Feature(kind, attributes, number)
+                lines.features.setdefault((sequence, identifier), feature)
+            gene = attributes.get("ID") or attributes.get("gene_id")
+            name = attributes.get("Name") or attributes.get("gene_name")
+            if kind in GENES and gene and name:
+                lines.names.setdefault((sequence, gene), name)
     return lines
 
 

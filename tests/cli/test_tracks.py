@@ -215,6 +215,22 @@ def test_pictures(tracks, folder, expected):
     assert imread(f"whole/{pictures[0]}").shape[0] < with_genes.shape[0]
 
 
+def test_pictures_call_genes_by_the_names_of_a_gtf(tracks, folder, monkeypatch):
+    names = []
+    monkeypatch.setattr(
+        "dnaannot.formats.track_plot.draw_view",
+        lambda path, view, _: path.write_bytes(b"") or names.extend(g.name for g in view.genes),
+    )
+    ids = 'gene_id "G1"; transcript_id "T1";'
+    (folder / "genes.gtf").write_text(
+        'chr1\t.\tgene\t9001\t9300\t.\t+\t.\tgene_id "G1"; gene_name "Adh";\n'
+        f"chr1\t.\ttranscript\t9001\t9300\t.\t+\t.\t{ids}\n"
+        f"chr1\t.\tCDS\t9001\t9300\t.\t+\t0\t{ids}\n"
+    )
+    assert tracks("chr1:9,001-9,512", "--plot", "--genes", "genes.gtf").status == 0
+    assert names == ["Adh"]
+
+
 # --- genome and model -----------------------------------------------------------------------
 
 

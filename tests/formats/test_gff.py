@@ -99,6 +99,23 @@ def test_gtf_stop_codon_joins_the_cds(read):
     assert transcript.strand is Strand.PLUS
 
 
+NAMED_TRANSCRIPT = ENSEMBL_GTF.replace('"T"; tag', '"T"; gene_name "A b; c"; tag')
+NAMED_CDS = ENSEMBL_GTF.replace("CDS 11 20 . + 0", 'CDS 11 20 . + 0 gene_name "A b; c";')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ENSEMBL_GTF,
+        "\n".join(line for line in NAMED_TRANSCRIPT.splitlines() if " gene " not in line),
+        "\n".join(line for line in NAMED_CDS.splitlines() if " CDS " in line),
+    ],
+    ids=["gene", "transcript", "CDS"],
+)
+def test_gtf_names_genes_on_any_of_their_lines(read, text):
+    assert read(text).names == {("1", "G"): "A b; c"}
+
+
 @pytest.mark.parametrize("text", [AUGUSTUS_GTF, AUGUSTUS_GFF3])
 def test_augustus(read, text):
     transcript = only(read(text))

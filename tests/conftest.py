@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,6 +84,23 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
         return Finished(int(ended.value.code or 0), *capfd.readouterr())
 
     return run_main
+
+
+@pytest.fixture
+def piped() -> Iterator[Callable[[str], str]]:
+    """Makes a pipe of some text, as a shell's `<(command)` does; its path can be read once."""
+    ends = []
+
+    def make(text: str) -> str:
+        end, writer = os.pipe()
+        ends.append(end)
+        with os.fdopen(writer, "w") as stream:
+            stream.write(text)
+        return f"/dev/fd/{end}"
+
+    yield make
+    for end in ends:
+        os.close(end)
 
 
 @pytest.fixture(scope="session")

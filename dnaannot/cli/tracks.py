@@ -191,22 +191,18 @@ class _Run:
         self, wanted: WantedRegions | None
     ) -> tuple[Genomes | IndexedFasta, list[np.ndarray]]:
         """The genome, and stretches of it that are the same whatever is wanted."""
-        from dnaannot.errors import InputFormatError
         from dnaannot.formats.fasta_index import IndexedFasta, indexed_sizes
+        from dnaannot.formats.source import refuse_stream
         from dnaannot.predict.genomes import Genomes
         from dnaannot.predict.samples import StreamSample, spread_stretches
 
         path = self.settings.find_genome()
+        refuse_stream(path)
         if wanted and (sizes := indexed_sizes(path)):
             indexed = IndexedFasta(path, sizes, {region.sequence for region in wanted.regions})
             return indexed, list(indexed.read(spread_stretches(sizes)))
         genomes, sample = Genomes([path], self._warn_of_empty), StreamSample()
-        if not genomes.survey(sample.add):
-            raise InputFormatError(
-                "A genome that cannot be read twice is of no use here.",
-                path=path,
-                remedy="Give a file, not a pipe.",
-            )
+        genomes.survey(sample.add)
         return genomes, sample.stretches()
 
     def _choose(self, entries: Sequence[Entry], stretches: Sequence[np.ndarray]) -> Entry:

@@ -24,7 +24,6 @@ from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import Annotation, read_annotation
 from dnaannot.formats.gff_transcripts import AnnotatedTranscript
 from dnaannot.formats.regions import read_regions as read_intervals
-from dnaannot.formats.source import STDIN, read_lines
 
 PREDICTION, REFERENCE = "pred", "ref"
 
@@ -62,7 +61,7 @@ def read_gene_inputs(
     sequence is as long as its `##sequence-region` says or else ends with its last gene.
 
     Args:
-        prediction, reference: GFF3 or GTF files; the prediction may be `-`.
+        prediction, reference: GFF3 or GTF files, each read once; one may be `-`.
         genome: FASTA file.
         add_stop: sides, PREDICTION or REFERENCE, whose CDS leave the stop codon out.
         regions: those that will be compared; they only add to what is checked.
@@ -81,7 +80,7 @@ def read_gene_inputs(
     }
     _require_shared_sequences(sides[PREDICTION], sides[REFERENCE])
     if genome is None:
-        lengths = _lengths_without_genome(paths.values(), sides.values())
+        lengths = _lengths_without_genome(read.values(), sides.values())
         for side in add_stop:
             sides[side] = [with_stop(each) for each in sides[side]]
     else:
@@ -172,16 +171,12 @@ def _with_declared_ends(annotated: AnnotatedTranscript) -> Transcript:
 
 
 def _lengths_without_genome(
-    paths: Iterable[str | Path], sides: Iterable[list[Transcript]]
+    annotations: Iterable[Annotation], sides: Iterable[list[Transcript]]
 ) -> dict[str, int]:
     lengths = last_bases(*sides)
-    for path in paths:
-        if str(path) == STDIN:
-            continue
-        for _, line in read_lines(path):
-            words = line.split()
-            if line.startswith("##sequence-region") and len(words) == 4 and words[3].isdigit():
-                lengths[words[1]] = max(lengths.get(words[1], 0), int(words[3]))
+    for annotation in annotations:
+        for name, length in annotation.lengths.items():
+            lengths[name] = max(lengths.get(name, 0), length)
     return lengths
 
 

@@ -60,12 +60,14 @@ class Annotation:
         unusable: the stretches that these transcripts cover.
         names: what genes are called (`Name`, `gene_name`), by sequence and identifier; some
             have no name.
+        lengths: bases of the sequences that `##sequence-region` lines declare.
     """
 
     transcripts: list[AnnotatedTranscript]
     skipped: dict[str, list[int]]
     unusable: list[Interval] = field(default_factory=list)
     names: dict[Key, str] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
 
 
 # --- annotation in ---------------------------------------------------------------------------
@@ -79,6 +81,7 @@ class _Lines(NamedTuple):
     names: dict[Key, str]
     skipped: dict[str, list[int]]
     orphans: list[Part]
+    lengths: dict[str, int]
 
 
 def read_annotation(path: str | Path) -> Annotation:
@@ -106,7 +109,8 @@ def read_annotation(path: str | Path) -> Annotation:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
                 left_out.append(cover(draft.cds))
-    return Annotation(transcripts, dict(lines.skipped), left_out, _names(lines, transcripts))
+    names = _names(lines, transcripts)
+    return Annotation(transcripts, dict(lines.skipped), left_out, names, lines.lengths)
 
 
 def _names(lines: _Lines, transcripts: list[AnnotatedTranscript]) -> dict[Key, str]:
@@ -119,8 +123,8 @@ def _names(lines: _Lines, transcripts: list[AnnotatedTranscript]) -> dict[Key, s
 
 
 def _read_lines_of(path: str | Path) -> _Lines:
-    lines = _Lines({}, defaultdict(Draft), {}, defaultdict(list), [])
-    for number, columns in _rows(path):
+    lines = _Lines({}, defaultdict(Draft), {}, defaultdict(list), [], {})
+    for number, columns in _rows(path, lines.lengths):
         kind = columns[2]
         if kind == "CDS" or kind == "stop_codon":
             part = _part(columns, number, path)
@@ -143,13 +147,14 @@ def _read_lines_of(path: str | Path) -> _Lines:
     return lines
 
 
-def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, its nine columns) of each feature of a file."""
+def _rows(path: str | Path, lengths: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, its nine columns) of each feature of a file; note what lengths it declares."""
     is_empty = True
     for number, line in read_lines(path):
         if line.startswith("#") or not line.strip():
             if line.startswith("##FASTA"):
                 return
+            _note_length(line, lengths)
             continue
         columns = line.split("\t")
         if len(columns) != 9:
@@ -165,6 +170,13 @@ def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
             raise InputFormatError(problem, path=display_name(path), line=number, remedy=remedy)
         is_empty = False
         yield number, columns
+
+
+def _note_length(line: str, lengths: dict[str, int]) -> None:
+    words = line.split()
+    if len(words) == 4 and words[0] == "##sequence-region" and words[3].isdigit():
+        name = unquote(words[1])
+        lengths[name] = max(lengths.get(name, 0), int(words[3]))
 
 
 def _span(columns: list[str]) -> tuple[int, int]:

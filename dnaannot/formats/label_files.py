@@ -7,7 +7,14 @@ from pathlib import Path
 
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.bedmethyl import ENCODE_COLUMNS
-from dnaannot.formats.source import BIGWIG_MAGIC, display_name, is_comment, read_chunks, read_lines
+from dnaannot.formats.source import (
+    BIGWIG_MAGIC,
+    display_name,
+    is_comment,
+    read_chunks,
+    read_lines,
+    refuse_stream,
+)
 
 _BED_NAMES = {
     *("chrom", "chr", "chromosome", "seqname", "start", "end", "chromstart", "chromend"),
@@ -32,9 +39,10 @@ def label_kind(path: str | Path) -> LabelKind:
     begins with a line of column names, some of which BED does not have.
 
     Raises:
-        InputFormatError: the file is missing, empty, binary but no bigWig, or holds nothing
-            but comments.
+        InputFormatError: the file is missing, empty, a pipe, binary but no bigWig, or holds
+            nothing but comments.
     """
+    refuse_stream(path)
     if next(read_chunks(path)).startswith(BIGWIG_MAGIC):
         return LabelKind.QUANTITY
     for _, text in read_lines(path):

@@ -120,6 +120,26 @@ def is_comment(line: str) -> bool:
     return _COMMENT.match(line) is not None
 
 
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is standard input, a pipe or the like, which can be read only once."""
+    path = Path(path)
+    return os.fspath(path) == STDIN or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def refuse_stream(path: str | Path) -> None:
+    """Refuse what can be read only once.
+
+    Raises:
+        InputFormatError: it is standard input or a pipe.
+    """
+    if is_stream(path):
+        raise InputFormatError(
+            "This can be read only once, and is needed twice.",
+            path=display_name(path),
+            remedy="Write it to a file, and give that.",
+        )
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from dnaannot.errors import DataError, InputFormatError
 from dnaannot.formats.fasta import OnCodes, read_fasta, sequence_sizes
+from dnaannot.formats.source import is_stream
 
 _ORGANELLE = re.compile(
     r"(chr|chromosome_)(m|c)|(chr|chromosome_)?(mt|mtdna|pt|cp|cpdna|mito\w*|chloro\w*|plastid|apico\w*)",
@@ -65,7 +65,7 @@ class Genomes:
         """
         is_complete = True
         for path in self.paths:
-            if not _is_regular(path):
+            if is_stream(path):
                 is_complete = False
                 continue
             for name, length in sequence_sizes(path, on_codes).items():
@@ -99,8 +99,3 @@ class Genomes:
             )
         if length and name not in self.excluded:
             self.sizes[name] = length
-
-
-def _is_regular(path: str) -> bool:
-    """Whether a file can be read twice; one that is not there is tried, so that it is refused."""
-    return path != "-" and (Path(path).is_file() or not Path(path).exists())

@@ -16,6 +16,7 @@ from torch import nn
 from dnaannot import __version__
 from dnaannot.errors import DataError, OutputError
 from dnaannot.formats.output import atomic_output, check_writable
+from dnaannot.formats.source import refuse_stream
 from dnaannot.nn.checkpoint import model_bytes
 from dnaannot.nn.model import TaskModel
 from dnaannot.predict.device import choose_compute
@@ -194,11 +195,13 @@ class Run(ABC, Generic[Model]):
 
         Raises:
             DataError: the settings do not fit together.
+            InputFormatError: an input is a pipe.
             OutputError: the output cannot be written.
         """
         if self.output == "-":
             raise DataError("a model cannot go to standard output.", remedy="Name a file.")
         for path in self.inputs:
+            refuse_stream(path)
             if Path(path).resolve() == Path(self.output).resolve():
                 raise DataError(
                     "is an input, it would be overwritten.",

@@ -126,6 +126,12 @@ def test_compressed_input_scores_the_same(files, run):
     assert run("evaluate", "genes", "pred.gff3.gz", "ref.gff3").stdout == plain
 
 
+def test_pipes_score_the_same(files, run, piped):
+    pipes = [piped((files / name).read_text()) for name in ("pred.gff3", "ref.gff3")]
+    done = run("evaluate", "genes", *pipes)
+    assert done == run("evaluate", "genes", "pred.gff3", "ref.gff3")
+
+
 @pytest.mark.parametrize("regions", ["chr1:1-1,000", "regions.bed"])
 def test_regions_as_text_or_bed(files, run, regions):
     (files / "regions.bed").write_text("chr1\t0\t400\nchr1\t400\t1000\n")

@@ -261,6 +261,13 @@ def test_options_that_make_no_sense(train, folder, options, words, status):
     assert left(folder) == ["genes.gff3", "genome.fa"]
 
 
+def test_a_pipe_is_refused(train, folder, piped):
+    files = ("genome.fa", piped("##gff-version 3\n"))
+    done = train(*NINE_STEPS, "-o", "m.safetensors", files=files)
+    refused(done, f"{files[1]}: This can be read only once", "Write it to a file")
+    assert left(folder) == ["genes.gff3", "genome.fa"]
+
+
 @pytest.mark.parametrize("start", ["--init", "--encoder"])
 def test_the_model_it_starts_from_is_not_overwritten(train, folder, tiny_model_file, start):
     given = (*SMALL, "--steps", "1", start, tiny_model_file, "-o")

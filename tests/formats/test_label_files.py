@@ -29,6 +29,12 @@ def test_kind_is_told_by_content(tmp_path, text, kind):
     assert label_kind(path) is kind
 
 
+def test_a_pipe_is_refused(piped):
+    for path in (piped("chr1\t5\t9\n"), "-"):
+        with pytest.raises(InputFormatError, match="only once.*Write it to a file"):
+            label_kind(path)
+
+
 def test_bigwig_is_told_and_comments_alone_refused(tmp_path):
     write_bigwig(tmp_path / "x", {"chr1": 10}, [])
     assert label_kind(tmp_path / "x") is LabelKind.QUANTITY

@@ -59,6 +59,7 @@ class GeneData:
         train, validation: regions.
         references: all annotated transcripts of the validation regions' sequences, by pair.
         reports: what became of each pair's genes, by annotation file name.
+        to_validate_on: usable genes that lie whole in the validation regions, by that name.
         skipped: annotation lines left out, by file name and reason.
         hashes: SHA-256 of each file by name.
         signatures: of what is trained on.
@@ -68,6 +69,7 @@ class GeneData:
     validation: list[list[Region]] = field(default_factory=list)
     references: list[list[Transcript]] = field(default_factory=list)
     reports: dict[str, LabelReport] = field(default_factory=dict)
+    to_validate_on: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     signatures: Signatures = field(default_factory=Signatures)
@@ -92,7 +94,7 @@ def read_gene_data(
 
     Raises:
         DataError: if a pair's files share no sequence, a region is on no sequence or past the
-            end of one, nothing is held out, or no gene is left to learn from.
+            end of one, nothing is held out, or no gene is left to learn from or to validate on.
     """
     min_gap = min_gap or least_gap(grammar)
     data = GeneData()
@@ -114,6 +116,7 @@ def read_gene_data(
     check_sequences((*validation, *excluded), seen)
     check_held_out(data.validation)
     _check_trainable(data)
+    _check_validated(data)
     return data
 
 
@@ -132,6 +135,18 @@ def _check_trainable(data: GeneData) -> None:
             path=name,
             remedy="Check that genome and annotation belong together.",
         )
+
+
+def _check_validated(data: GeneData) -> None:
+    """Refuse validation regions without a gene: every score there is 0, whatever is learned."""
+    if any(data.to_validate_on.values()):
+        return
+    regions = [region for held_out in data.validation for region in held_out]
+    raise DataError(
+        "no usable gene lies whole in what is held out to validate on: "
+        f"{listed(f'{r.sequence.name}:{r.start + 1:,}-{r.end:,}' for r in regions)}.",
+        remedy="Hold out regions with genes: --validation NAME:START-END.",
+    )
 
 
 def _labelled(
@@ -224,6 +239,8 @@ def _split(
     bases = sum(region.end - region.start for region in train)
     weight = 1.0 if pair.share is None else pair.share / max(1, bases)
     data.train += [Region(r.sequence, r.start, r.end, weight) for r in train]
+    genes = sum(len(genes_within(region)) for region in held_out)
+    data.to_validate_on[str(pair.annotation)] = genes
     if held_out:
         names = {region.sequence.name for region in held_out}
         data.validation.append(held_out)

@@ -11,7 +11,7 @@ from dnaannot.datasets.condensed import condensed, is_sparse
 from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.dna.interval import Interval
-from dnaannot.dna.names import listed
+from dnaannot.dna.names import counted, listed
 from dnaannot.errors import DataError
 from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_gene_model
@@ -33,6 +33,8 @@ LEAST_INTRON = 20
 """Least intron length of a model that starts from no other."""
 CONDENSED_SHARE = 0.5
 """Share of the windows that are condensed where genes are sparse."""
+FEW_GENES = 20
+"""Fewer genes than these are too few to validate on."""
 
 
 @dataclass(kw_only=True)
@@ -218,8 +220,14 @@ class GeneRun(Run[GeneModel]):
         for name, report in data.reports.items():
             left_out = ", ".join(f"{n} {reason}" for reason, n in report.rejected.items() if n)
             self.note(
-                f"{name}: {report.used:,} of {report.genes:,} genes used"
+                f"{name}: {report.used:,} of {report.genes:,} genes used, "
+                f"{data.to_validate_on[name]:,} of them to validate on"
                 + (f"; left out: {left_out}" if left_out else "")
+            )
+        if (genes := sum(data.to_validate_on.values())) < FEW_GENES:
+            self.warn(
+                f"only {counted(genes, 'gene')} to validate on, too few to tell which weights are "
+                "best: hold out more with --validation."
             )
         for name, skipped in data.skipped.items():
             for reason, lines in skipped.items():

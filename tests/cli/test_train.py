@@ -204,10 +204,22 @@ def test_a_resumed_time_budget_keeps_its_settings(train, folder, monkeypatch):
     assert report["validation"][-1]["step"] == 4
 
 
-def test_a_region_without_genes_can_be_validated_on(train, folder):
+def test_what_is_validated_on_is_told(train, folder):
+    one_step = (*SMALL, "--steps", "1", "-o", "m.safetensors")
+    done = train(*one_step, "--validation", "chrII:1-50,000")
+    ends = [each.transcript.end for each in read_annotation("genes.gff3").transcripts]
+    whole = sum(end <= 50_000 for end in ends)
+    assert f"54 of 54 genes used, {whole} of them to validate on\n" in done.stderr
+    assert "warning" not in done.stderr
+    assert read_facts(folder / "m.safetensors")["card"]["validation"] == ["chrII:1-50,000"]
+    done = train(*one_step, "--validation", "chrII:1-9,000", "-q")
+    assert done.stderr.startswith("warning: only 4 genes to validate on")
+
+
+def test_a_region_without_genes_cannot_be_validated_on(train, folder):
     done = train(*NINE_STEPS, "-o", "m.safetensors", "--validation", "chrII:2686-2900")
-    assert done.status == 0
-    assert read_facts(folder / "m.safetensors")["card"]["validation"] == ["chrII:2686-2900"]
+    refused(done, "no usable gene", "'chrII:2,686-2,900'", "--validation")
+    assert left(folder) == ["genes.gff3", "genome.fa"]
 
 
 def test_several_pairs(train, folder, test_data):
@@ -317,7 +329,10 @@ def test_loci_that_cannot_be_used_are_skipped_and_counted(train, folder):
     (folder / "genes.gff3").write_text(text)
     done = train(*SMALL, "--steps", "1", "-o", "m.safetensors")
     assert done.status == 0
-    assert "54 of 55 genes used; left out: 1 outside the sequence" in done.stderr
+    assert (
+        "54 of 55 genes used, 6 of them to validate on; left out: 1 outside the sequence"
+        in done.stderr
+    )
     assert f"genes.gff3, line {lines + 1}: CDS without a transcript" in done.stderr
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dnaannot.errors import DataError, InputFormatError
 from dnaannot.formats.fasta import OnCodes, read_fasta, sequence_sizes
-from dnaannot.formats.source import is_stream
+from dnaannot.formats.source import display_name, is_stream
 
 _ORGANELLE = re.compile(
     r"(chr|chromosome_)(m|c)|(chr|chromosome_)?(mt|mtdna|pt|cp|cpdna|mito\w*|chloro\w*|plastid|apico\w*)",
@@ -78,7 +78,12 @@ class Genomes:
         return is_complete
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """(name, codes (L,) uint8) of each sequence, L >= 1."""
+        """(name, codes (L,) uint8) of each sequence, L >= 1.
+
+        Raises:
+            InputFormatError: as `survey`.
+            DataError: at the end, if no sequence has a base.
+        """
         for path in self.paths:
             for record in read_fasta(path):
                 self._register(record.name, len(record.codes), path, record.line)
@@ -86,6 +91,12 @@ class Genomes:
                     self.on_empty(path, record.name)
                 elif record.name not in self.excluded:
                     yield record.name, record.codes
+        if not self.sizes:
+            raise DataError(
+                "no sequence holds a base.",
+                path=", ".join(map(display_name, self.paths)),
+                remedy="Give a genome.",
+            )
 
     def _register(self, name: str, length: int, path: str, line: int | None = None) -> None:
         if self._origin.setdefault(name, path) != path:

@@ -761,9 +761,13 @@ def test_nothing_but_n(genes, folder):
     assert (folder / "out.faa").read_text() == ""
 
 
-def test_empty_records_alone(genes, folder):
+def test_empty_records_alone(run, folder, tiny_model_file):
     (folder / "void.fa").write_text(">a\n>b\n\n")
-    done = genes("void.fa", "-o", "out.gff3")
-    assert done.status == 0
-    assert done.stderr.count("is empty, skipped") == 2
-    assert (folder / "out.gff3").read_text().startswith("##gff-version 3\n")
+    for model in ((), ("--model", tiny_model_file)):
+        done = run("genes", "void.fa", "-o", "out.gff3", *model)
+        assert done.status == 1
+        assert done.stderr.count("is empty, skipped") == 2
+        assert done.stderr.splitlines()[2:] == [
+            "dnaannot: void.fa: no sequence holds a base. Give a genome."
+        ]
+    assert left(folder) == ["genome.fa", "void.fa"]

@@ -13,7 +13,6 @@ from dnaannot.cli.options import json_option, report_option
 if TYPE_CHECKING:
     from dnaannot.evaluate.genes import GeneScores
     from dnaannot.evaluate.inputs import GeneInputs
-    from dnaannot.evaluate.intervals import Regions
 
 
 @click.group("evaluate")
@@ -70,16 +69,17 @@ def genes(
     """  # noqa: D301
     from dnaannot.cli.console import Console
     from dnaannot.evaluate.genes import score_genes, to_json, to_text
-    from dnaannot.evaluate.inputs import read_gene_inputs, read_regions
+    from dnaannot.evaluate.inputs import read_gene_inputs
     from dnaannot.evaluate.score_file import write_scores
     from dnaannot.formats.output import check_writable
 
     for path in (report, json_path):
         if path is not None:
             check_writable(path)
-    part = None if regions is None else read_regions(regions)
-    inputs = read_gene_inputs(prediction, reference, genome, add_stop, part)
-    scores = score_genes(inputs.predicted, inputs.reference, inputs.lengths, part, inputs.marked)
+    inputs = read_gene_inputs(prediction, reference, genome, add_stop, regions)
+    scores = score_genes(
+        inputs.predicted, inputs.reference, inputs.lengths, inputs.regions, inputs.marked
+    )
     console = Console()
     notes = list(inputs.notes)
     if not scores.levels["nucleotide"].reference:
@@ -94,7 +94,7 @@ def genes(
     if json_path is not None:
         write_scores(json_path, to_json(scores), facts, notes)
     if report is not None:
-        _write_page(report, scores, inputs, facts, notes, part)
+        _write_page(report, scores, inputs, facts, notes)
 
 
 def _write_page(
@@ -103,12 +103,11 @@ def _write_page(
     inputs: GeneInputs,
     facts: dict[str, str],
     notes: list[str],
-    regions: Regions | None,
 ) -> None:
     from dnaannot.evaluate.report import genes_page
     from dnaannot.formats.output import atomic_output
 
-    page = genes_page(scores, inputs.predicted, inputs.reference, facts, notes, regions)
+    page = genes_page(scores, inputs.predicted, inputs.reference, facts, notes, inputs.regions)
     with atomic_output(path) as stream:
         stream.write(page)
 

@@ -75,7 +75,12 @@ def evaluate_tracks(
     from dnaannot.cli.console import Console
     from dnaannot.evaluate.inputs import read_regions
     from dnaannot.evaluate.score_file import write_scores
-    from dnaannot.evaluate.track_inputs import pair_up, read_genome_facts, read_predictions
+    from dnaannot.evaluate.track_inputs import (
+        pair_up,
+        read_genome_facts,
+        read_predictions,
+        sequence_names,
+    )
     from dnaannot.evaluate.track_points import TrackRules
     from dnaannot.evaluate.tracks import score_tracks, to_json
     from dnaannot.evaluate.tracks_report import to_text, tracks_page
@@ -85,15 +90,18 @@ def evaluate_tracks(
         if path is not None:
             check_writable(path)
     kept = _kept(keep)
-    part = None if regions is None else read_regions(regions)
     pairs, notes = pair_up(read_predictions(prediction), labels, kept)
+    sequences = None if genome is None else read_genome_facts(genome)
+    part = None
+    if regions is not None:
+        part = read_regions(regions, sequences or sequence_names(pairs))
     rules = TrackRules(window, coverage, min_reads, keep=kept)
     console = Console()
     with console.progress("comparing", unit="labels") as on_progress:
         scores, more = score_tracks(
             pairs,
             rules,
-            None if genome is None else read_genome_facts(genome),
+            sequences,
             part,
             lambda done: on_progress(done, len(pairs)),
         )

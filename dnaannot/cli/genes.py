@@ -161,10 +161,10 @@ class _Run:
 
         told = self.settings
         compute = choose_compute(told.device, told.precision, told.threads, told.ahead)
-        wanted = WantedRegions(told.regions) if told.regions else None
         genomes = Genomes(told.genomes, self._warn_of_empty, told.excluded)
         is_complete = genomes.survey()
         self._warn_of_organelles(genomes.sizes)
+        wanted = WantedRegions(told.regions, genomes.sizes) if told.regions else None
         if wanted and is_complete:
             wanted.check(genomes.sizes)
         total = sum(genomes.sizes.values()) if is_complete and not wanted else 0

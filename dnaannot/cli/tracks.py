@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,15 +162,11 @@ class _Run:
     def write(self) -> None:
         """Read, predict and write."""
         from dnaannot.nn.checkpoint import load_track_model
-        from dnaannot.predict.regions import WantedRegions
         from dnaannot.predict.track_choice import candidates
 
         told = self.settings
         entries = candidates(told.task, told.model)
-        wanted = WantedRegions(told.regions) if told.regions else None
-        genomes, pieces = self._genome(wanted)
-        if wanted:
-            wanted.check(genomes.sizes)
+        genomes, pieces, wanted = self._genome()
         entry = self._choose(entries, pieces)
         model, _ = load_track_model(entry.path)
         predictor = self._predictor(model)
@@ -187,10 +183,8 @@ class _Run:
         if not folder.has_hub and folder.form == "bigwig":
             self.console.note("no hub.txt: give UCSC's name of the genome with --assembly.")
 
-    def _genome(
-        self, wanted: WantedRegions | None
-    ) -> tuple[Genomes | IndexedFasta, list[np.ndarray]]:
-        """The genome, and stretches of it that are the same whatever is wanted."""
+    def _genome(self) -> tuple[Genomes | IndexedFasta, list[np.ndarray], WantedRegions | None]:
+        """The genome, stretches of it that are the same whatever is wanted, and what is wanted."""
         from dnaannot.formats.fasta_index import IndexedFasta, indexed_sizes
         from dnaannot.formats.source import refuse_stream
         from dnaannot.predict.genomes import Genomes
@@ -198,12 +192,23 @@ class _Run:
 
         path = self.settings.find_genome()
         refuse_stream(path)
-        if wanted and (sizes := indexed_sizes(path)):
+        sizes = indexed_sizes(path) if self.settings.regions else None
+        if sizes and (wanted := self._wanted(sizes)):
             indexed = IndexedFasta(path, sizes, {region.sequence for region in wanted.regions})
-            return indexed, list(indexed.read(spread_stretches(sizes)))
+            return indexed, list(indexed.read(spread_stretches(sizes))), wanted
         genomes, sample = Genomes([path], self._warn_of_empty), StreamSample()
         genomes.survey(sample.add)
-        return genomes, sample.stretches()
+        return genomes, sample.stretches(), self._wanted(genomes.sizes)
+
+    def _wanted(self, sizes: Mapping[str, int]) -> WantedRegions | None:
+        """The regions asked for, on sequences of these sizes; None for the whole genome."""
+        from dnaannot.predict.regions import WantedRegions
+
+        if not self.settings.regions:
+            return None
+        wanted = WantedRegions(self.settings.regions, sizes)
+        wanted.check(sizes)
+        return wanted
 
     def _choose(self, entries: Sequence[Entry], stretches: Sequence[np.ndarray]) -> Entry:
         """The nearest to the genome of models that serve; says so, and where even it is far."""

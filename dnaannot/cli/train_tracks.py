@@ -81,11 +81,16 @@ class _Pace:
 @click.option(
     "--validation",
     multiple=True,
-    metavar="REGION",
-    help="Hold this out to choose the best weights by and to calibrate; NAME or NAME:START-END, "
-    "repeatable.  [default: the last tenth of the longest sequence]",
+    metavar="BED|NAME:START-END",
+    help="Hold this out to choose the best weights by and to calibrate: a BED file, or "
+    "one region as in samtools; repeatable.  [default: the last tenth of the longest sequence]",
 )
-@click.option("--exclude", multiple=True, metavar="REGION", help="Never train on this; repeatable.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="BED|NAME:START-END",
+    help="Never train on this; repeatable.",
+)
 @click.option(
     "--validation-genome",
     "validation_genomes",

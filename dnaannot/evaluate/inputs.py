@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class GeneInputs:
         predicted, reference: all coding transcripts that lie on a sequence that counts.
         marked: names of the transcripts with the attribute `representative=1`.
         lengths: bases by sequence.
+        regions: the part that counts, None for all.
         notes: what the user should know before reading the scores.
     """
 
@@ -43,6 +44,7 @@ class GeneInputs:
     reference: list[Transcript]
     marked: frozenset[str]
     lengths: Mapping[str, int]
+    regions: Regions | None
     notes: list[str]
 
 
@@ -51,7 +53,7 @@ def read_gene_inputs(
     reference: str | Path,
     genome: str | Path | None = None,
     add_stop: Collection[str] = (),
-    regions: Regions | None = None,
+    regions: str | None = None,
 ) -> GeneInputs:
     """Read a prediction and its reference.
 
@@ -64,7 +66,7 @@ def read_gene_inputs(
         prediction, reference: GFF3 or GTF files, each read once; one may be `-`.
         genome: FASTA file.
         add_stop: sides, PREDICTION or REFERENCE, whose CDS leave the stop codon out.
-        regions: those that will be compared; they only add to what is checked.
+        regions: that will be compared, as `read_regions` takes them; all by default.
 
     Raises:
         InputFormatError: a file is not what it should be.
@@ -85,26 +87,30 @@ def read_gene_inputs(
             sides[side] = [with_stop(each) for each in sides[side]]
     else:
         lengths = _read_ends(sides, paths, genome, add_stop, notes)
-    if regions is not None:
-        _require_known_regions(regions, lengths)
-    notes += _absences(sides, regions)
+    part = None if regions is None else read_regions(regions, lengths)
+    if part is not None:
+        _require_known_regions(part, lengths)
+    notes += _absences(sides, part)
     marked = frozenset(
         each.transcript.name
         for annotation in read.values()
         for each in annotation.transcripts
         if each.attributes.get("representative") == "1"
     )
-    return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, notes)
+    return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, part, notes)
 
 
-def read_regions(text: str) -> Regions:
+def read_regions(text: str, names: Container[str] = ()) -> Regions:
     """Regions of a BED file, or the one that is written as in samtools.
+
+    Args:
+        names: of the sequences that count, one of which the text may be.
 
     Raises:
         InputFormatError: the file is no BED.
         DataError: it is neither a file nor a region.
     """
-    return Regions.of_intervals(read_intervals(text))
+    return Regions.of_intervals(read_intervals(text, names))
 
 
 def _require_genes(annotation: Annotation, path: str | Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from dnaannot.dna.names import listed
 from dnaannot.dna.sequence import cpg_sites, unknown_runs
 from dnaannot.errors import DataError
+from dnaannot.formats.bigwig_reader import BigWig
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_files import LabelKind, label_kind
 from dnaannot.formats.label_names import label_name, named_task
@@ -117,6 +118,19 @@ def read_predictions(path: str | Path) -> list[Predicted]:
             remedy="Give the folder that dnaannot tracks wrote, or a bigWig file.",
         )
     return tracks
+
+
+def sequence_names(pairs: Iterable[Pair]) -> set[str]:
+    """Names of the sequences of predicted tracks.
+
+    Raises:
+        InputFormatError: one is no bigWig.
+    """
+    names: set[str] = set()
+    for pair in pairs:
+        with BigWig(pair.predicted.path) as track:
+            names.update(track.sizes)
+    return names
 
 
 def _table(folder: Path) -> list[Predicted]:

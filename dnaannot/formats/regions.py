@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from pathlib import Path
 
 from dnaannot.dna.interval import Interval
@@ -10,28 +11,36 @@ from dnaannot.errors import DataError
 from dnaannot.formats.bed import read_bed
 
 WHOLE_SEQUENCE = 2**62
-"""Where a region ends that is told by its sequence's name alone."""
-_REGION = re.compile(r"(?P<name>.+):(?P<start>[\d,]+)-(?P<end>[\d,]+)")
+"""Where a region ends that is told by its sequence's name, or its first base, alone."""
+_REGION = re.compile(r"(?P<name>.+):(?P<start>[\d,]+)(-(?P<end>[\d,]*))?")
 
 
-def parse_region(text: str) -> Interval:
-    """The interval that `NAME:START-END` or a bare `NAME`, the whole sequence, stands for.
+def parse_region(text: str, names: Container[str] = ()) -> Interval:
+    """The interval that `NAME:START-END`, `NAME:START` or a bare `NAME` stands for.
 
     The text is 1-based and inclusive, as in samtools and genome browsers; thousands may be
-    set apart by commas.
+    set apart by commas. Without an end it is the rest of the sequence.
+
+    Args:
+        names: of the genome's sequences, where they are known: one that is the whole text goes
+            before one of its parts, so that it may hold colons.
 
     Raises:
         DataError: the text is not a region.
     """
-    match = _REGION.fullmatch(text.strip())
+    text = text.strip()
+    if text in names:
+        return Interval(text, 0, WHOLE_SEQUENCE)
+    match = _REGION.fullmatch(text)
     if match is None:
-        if not text.strip() or ":" in text:
+        if not text or ":" in text:
             raise DataError(
                 f"'{text}' is not a region.",
                 remedy="Write it as chr2L:9,000,001-13,000,000 (1-based, inclusive).",
             )
-        return Interval(text.strip(), 0, WHOLE_SEQUENCE)
-    start, end = (int(match[key].replace(",", "") or 0) for key in ("start", "end"))
+        return Interval(text, 0, WHOLE_SEQUENCE)
+    start = int(match["start"].replace(",", "") or 0)
+    end = int((match["end"] or "").replace(",", "") or WHOLE_SEQUENCE)
     if not 1 <= start <= end:
         raise DataError(
             f"region '{text}' holds no base.",
@@ -40,14 +49,20 @@ def parse_region(text: str) -> Interval:
     return Interval(match["name"], start - 1, end)
 
 
-def read_regions(text: str | Path) -> list[Interval]:
+def is_bed(text: str, names: Container[str] = ()) -> bool:
+    """Whether a text stands for a file of regions: it looks like one and is no sequence's name."""
+    looks_so = text == "-" or "/" in text or text.endswith((".bed", ".bed.gz"))
+    return text not in names and (looks_so or Path(text).is_file())
+
+
+def read_regions(text: str, names: Container[str] = ()) -> list[Interval]:
     """Regions of a BED file (`-` for standard input), or the one that the text spells.
+
+    Args:
+        names: as `parse_region` takes them.
 
     Raises:
         InputFormatError: the file is no BED, or there is none and the text looks like a path.
         DataError: it is neither a file nor a region.
     """
-    name = str(text)
-    if name == "-" or "/" in name or name.endswith((".bed", ".bed.gz")) or Path(name).exists():
-        return read_bed(name)
-    return [parse_region(name)]
+    return read_bed(text) if is_bed(text, names) else [parse_region(text, names)]

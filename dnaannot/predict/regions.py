@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,9 @@ Span = tuple[int, int]
 class WantedRegions:
     """The regions of a BED file, or one written as in samtools, by sequence.
 
+    Args:
+        names: as `read_regions` takes them.
+
     Attributes:
         path: the file, or the region's text.
         regions: in its order.
@@ -34,8 +37,8 @@ class WantedRegions:
         DataError: if it is neither a file nor a region.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path, self.regions = path, read_regions(path)
+    def __init__(self, path: str, names: Container[str] = ()) -> None:
+        self.path, self.regions = path, read_regions(path, names)
         self._of: dict[str, list[Interval]] = {}
         for region in self.regions:
             self._of.setdefault(region.sequence, []).append(region)
@@ -69,10 +72,11 @@ class WantedRegions:
         """
         regions = self._of.get(name, [])
         for region in regions:
-            if length < region.end < WHOLE_SEQUENCE:
+            is_open = region.end == WHOLE_SEQUENCE
+            if length < (region.start + 1 if is_open else region.end):
+                reach = f"begins at {region.start + 1:,}" if is_open else f"ends at {region.end:,}"
                 raise DataError(
-                    f"the region ends at {region.end:,}, past the end of '{name}' "
-                    f"({length:,} bases).",
+                    f"the region {reach}, past the end of '{name}' ({length:,} bases).",
                     path=self.path,
                     line=region.line or None,
                     remedy=_OTHER_GENOME,

@@ -10,17 +10,15 @@ from dnaannot.catalog import find
 from dnaannot.datasets.condensed import condensed, is_sparse
 from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
-from dnaannot.dna.interval import Interval
 from dnaannot.dna.names import counted, listed
 from dnaannot.errors import DataError
-from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_gene_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.model import GeneModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.gene_data import GeneData, Pair, read_gene_data
 from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
-from dnaannot.training.run import Job, Run
+from dnaannot.training.run import Job, Run, folder_and_name
 from dnaannot.training.start import (
     check_preset,
     check_start,
@@ -28,6 +26,7 @@ from dnaannot.training.start import (
     start_files,
     with_encoder,
 )
+from dnaannot.training.told_regions import read_told_regions
 
 LEAST_INTRON = 20
 """Least intron length of a model that starts from no other."""
@@ -74,7 +73,8 @@ class GeneRun(Run[GeneModel]):
 
     @property
     def inputs(self) -> list[str | Path]:
-        return [*self.files, *start_files(self.encoder, self.init)]
+        regions = (*self.validation, *self.exclude)
+        return [*self.files, *regions, *start_files(self.encoder, self.init)]
 
     def check(self) -> None:
         check_start(self.encoder, self.init, self.freeze)
@@ -83,9 +83,9 @@ class GeneRun(Run[GeneModel]):
     def job(self, compute: Compute) -> Job[GeneModel]:
         model = self._model()
         model.encoder.requires_grad_(not self.freeze)
-        data = read_gene_data(
-            self._pairs(), model.grammar, _regions(self.validation), _regions(self.exclude)
-        )
+        told = read_told_regions(self.validation, self.exclude, self.files[::2])
+        data = read_gene_data(self._pairs(), model.grammar, told.validation, told.excluded)
+        told.add_hashes(data.hashes)
         self._tell(data)
         objective = self._objective(model, compute.bf16)
         train = self._labelled(data, objective.window)
@@ -130,8 +130,8 @@ class GeneRun(Run[GeneModel]):
                 "label_fraction": self.label_fraction,
                 "condensed_share": share,
                 "divergence": self.divergence,
-                "validation": list(self.validation),
-                "excluded": list(self.exclude),
+                "validation": list(map(folder_and_name, self.validation)),
+                "excluded": list(map(folder_and_name, self.exclude)),
                 **asdict(data.signatures),
             },
             data={
@@ -247,7 +247,3 @@ class _Count:
     def remarks(self, _: object = None) -> list[str]:
         """What to tell the user of them."""
         return [f"{self.windows:,} windows fitted no path of the grammar"] if self.windows else []
-
-
-def _regions(texts: Sequence[str]) -> list[Interval]:
-    return [parse_region(text) for text in texts]

@@ -42,8 +42,13 @@ def split(
     return Split(_between(sorted([*wanted, *left_out]), length), held_out)
 
 
-def check_sequences(regions: Iterable[Interval], names: Collection[str]) -> None:
+def check_sequences(
+    regions: Iterable[Interval], names: Collection[str], path: str | None = None
+) -> None:
     """Refuse regions on sequences that the genomes do not have.
+
+    Args:
+        path: of the file that they are from, if there is one.
 
     Raises:
         DataError: one is; the message names some that there are.
@@ -52,6 +57,8 @@ def check_sequences(regions: Iterable[Interval], names: Collection[str]) -> None
         if region.sequence not in names:
             raise DataError(
                 f"no genome has the sequence {region.sequence!r} of a region.",
+                path=path,
+                line=region.line or None,
                 remedy=f"Name it as the genome does: {listed(names)}.",
             )
 

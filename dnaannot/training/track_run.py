@@ -11,7 +11,6 @@ from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
 from dnaannot.dna.names import counted
 from dnaannot.errors import DataError, ModelError
-from dnaannot.formats.regions import parse_region
 from dnaannot.nn.checkpoint import load_track_model
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
@@ -25,6 +24,7 @@ from dnaannot.training.start import (
     start_files,
     with_encoder,
 )
+from dnaannot.training.told_regions import read_told_regions
 from dnaannot.training.track_data import Assembly, TrackData, read_track_data
 from dnaannot.training.track_labels import LabelRules
 from dnaannot.training.tracks import (
@@ -68,20 +68,24 @@ class TrackRun(Run[TrackModel]):
         return [
             *self.genomes,
             *self.labels,
+            *self.validation,
+            *self.exclude,
             *((*held_out.genomes, *held_out.labels) if held_out else ()),
             *start_files(self.encoder, self.init),
         ]
 
     def job(self, compute: Compute) -> Job[TrackModel]:
+        told = read_told_regions(self.validation, self.exclude, self.genomes)
         data = read_track_data(
             Assembly(_paths(self.genomes), _paths(self.labels)),
             self._rules(),
-            [parse_region(text) for text in self.validation],
-            [parse_region(text) for text in self.exclude],
+            told.validation,
+            told.excluded,
             self._held_out(),
             self.matched_negatives,
             self.seed,
         )
+        told.add_hashes(data.hashes)
         model = self._model(data)
         model.encoder.requires_grad_(not self.freeze)
         self._tell(data)
@@ -121,8 +125,10 @@ class TrackRun(Run[TrackModel]):
                 "training_data": data.hashes,
                 "start": start,
                 "frozen_encoder": self.freeze,
-                "validation": [*self.validation, *map(folder_and_name, self.validation_genomes)],
-                "excluded": list(self.exclude),
+                "validation": [
+                    folder_and_name(each) for each in (*self.validation, *self.validation_genomes)
+                ],
+                "excluded": list(map(folder_and_name, self.exclude)),
                 "labels": data.counts,
                 "rules": asdict(self._rules()),
                 **asdict(data.signatures),

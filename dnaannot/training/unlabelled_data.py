@@ -13,7 +13,8 @@ from dnaannot.datasets.unlabelled import LEAST_BASES, Stretch, hold_out, stretch
 from dnaannot.dna.interval import union
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.errors import DataError
-from dnaannot.formats.fasta import read_fasta
+from dnaannot.formats.fasta import read_fasta, sequence_sizes
+from dnaannot.formats.regions import is_bed
 from dnaannot.formats.source import file_hash
 from dnaannot.predict.regions import WantedRegions
 from dnaannot.training.splits import unlike
@@ -51,7 +52,8 @@ def read_unlabelled(
         DataError: a region is on no record or past the end of one, or too little is left.
     """
     data = UnlabelledData()
-    wanted = WantedRegions(str(regions)) if regions else None
+    names = {name for path in files for name in sequence_sizes(path)} if regions else set()
+    wanted = WantedRegions(str(regions), names) if regions else None
     sizes: dict[str, int] = {}
     found: list[Stretch] = []
     seen: set[bytes] = set()
@@ -80,7 +82,7 @@ def read_unlabelled(
         data.hashes[name] = file_hash(path)
     if wanted and regions:
         wanted.check(sizes)
-        told = file_hash(regions) if regions.is_file() else str(regions)
+        told = file_hash(regions) if is_bed(str(regions), names) else str(regions)
         data.hashes[unlike(regions, data.hashes)] = told
     _check(found, files)
     data.train, data.validation = hold_out(found, validation_share)

@@ -140,6 +140,14 @@ def test_regions_as_text_or_bed(files, run, regions):
     assert "over 1,000 bases" in done.stdout
 
 
+@pytest.mark.parametrize("more", [[], ["--genome", "genome.fa"]])
+def test_a_region_is_a_name_with_colons(files, run, more):
+    (files / "genome.fa").write_text(f">HLA:A:01\n{genome()}\n>HLA:A\nACGT\n")
+    (files / "ref.gff3").write_text(gff3(MODELS, "HLA:A:01"))
+    done = run("evaluate", "genes", "ref.gff3", "ref.gff3", "--regions", "HLA:A:01", *more)
+    assert row(done.stdout, "gene")[3:] == ["3", "3", "3"]
+
+
 @pytest.mark.parametrize("side", ["pred", "ref"])
 @pytest.mark.parametrize("genome", [[], ["--genome", "genome.fa"]])
 def test_add_stop_makes_up_for_a_cds_without_it(files, run, side, genome):

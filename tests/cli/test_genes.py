@@ -463,6 +463,22 @@ def test_score_tracks_hold_the_posteriors(genes, folder, sequences, tiny_model, 
             assert np.abs(got - np.where(want < 0.001, 0, want)).max() < 1e-3
 
 
+def test_a_region_is_a_name_with_colons(annotate, folder, sequences):
+    (folder / "other.fa").write_text(fasta({"H:1:01": sequences["c5"], "c": sequences["chr1"]}))
+    annotate("other.fa", "-o", "some.gff3", "--regions", "H:1:01")
+    annotate("other.fa", "-o", "all.gff3")
+    found = [
+        [
+            a.transcript.exons
+            for a in read_annotation(name).transcripts
+            if a.transcript.sequence != "c"
+        ]
+        for name in ("some.gff3", "all.gff3")
+    ]
+    assert found[0] == found[1] != []
+    assert {a.transcript.sequence for a in read_annotation("some.gff3").transcripts} == {"H:1:01"}
+
+
 def test_score_tracks_of_regions(annotate, folder):
     (folder / "regions.bed").write_text("chr1\t30000\t30500\nc5\t7\t70\n")
     annotate("genome.fa", "-o", "out.gff3", "--scores", "all")

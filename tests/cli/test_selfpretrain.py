@@ -127,6 +127,8 @@ def test_a_region_in_words(pretrain, folder):
     assert "0.001 Mb of 1 record" in done.stderr
     told = read_facts("e.safetensors")["card"]["training_data"]
     assert told["locus9:11-1,010"] == "locus9:11-1,010"
+    (folder / "loci.fa").write_text((folder / "loci.fa").read_text().replace("locus9", "a:9"))
+    assert "0.0013 Mb of 1 record" in pretrain(*SIX_STEPS, "--regions", "a:9").stderr
 
 
 def test_starting_from_another_encoder(pretrain, folder, tiny_model_file):

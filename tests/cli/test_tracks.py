@@ -381,6 +381,17 @@ def test_bad_regions_leave_nothing(tracks, folder, bed, words):
     assert left() == before
 
 
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_a_region_is_a_name_with_colons(tracks, folder, expected, is_indexed):
+    (folder / "genome.fa").write_text((folder / "genome.fa").read_text().replace("chr2", "H:1:01"))
+    if is_indexed:
+        pysam.faidx("genome.fa")
+    assert tracks("H:1:01").status == 0
+    found = read(f"tracks/{BIGWIGS[0]}", 0)
+    alone = [row for row in expected["grid"] if row[0] == "chr2"]
+    assert [row[1:] for row in found] == [row[1:] for row in of_column(alone, 0)]
+
+
 def test_names_without_chr_are_pointed_out(tracks, folder):
     (folder / "genome.fa").write_text(">1\nACGTACGT\n")
     refused(tracks("regions.bed"), "'chr2'", "'1'")

@@ -216,6 +216,36 @@ def test_what_is_validated_on_is_told(train, folder):
     assert done.stderr.startswith("warning: only 4 genes to validate on")
 
 
+def test_regions_of_a_file_are_those_written_out(train, folder):
+    (folder / "held.bed").write_text("chrII\t0\t9000\nchrII\t9000\t15000\n")
+    (folder / "out.bed").write_text("#chrom\nchrII\t49999\t2000000\n")
+    arms = {
+        "text": ("--validation", "chrII:1-9,000", "--validation", "chrII:9,001-15000", "--exclude",
+                 "chrII:50,000"),
+        "file": ("--validation", folder / "held.bed", "--exclude", "out.bed"),
+    }  # fmt: skip
+    cards = {}
+    for name, regions in arms.items():
+        done = train(*SMALL, "--steps", "1", "-o", f"{name}.safetensors", *regions)
+        assert done.status == 0, done.stderr
+        cards[name] = read_facts(folder / f"{name}.safetensors")["card"]
+    assert cards["text"]["metrics"] == cards["file"]["metrics"]
+    assert cards["text"]["signatures"] == cards["file"]["signatures"]
+    hashed = cards["file"]["training_data"].keys()
+    assert hashed == {"genome.fa", "genes.gff3", "held.bed", "out.bed"}
+    assert cards["file"]["validation"] == [f"{folder.name}/held.bed"]
+
+
+@pytest.mark.parametrize("option", ["--validation", "--exclude"])
+def test_files_of_regions_that_are_wrong(train, folder, option, piped):
+    (folder / "r.bed").write_text("#\nchr2\t0\t9000\n")
+    given = (*SMALL, "--steps", "1", "-o", "m.safetensors", option)
+    refused(train(*given, "r.bed"), "r.bed, line 2", "'chr2'", "'chrII'")
+    refused(train(*given, "s.bed"), "s.bed", "no such file")
+    refused(train(*given, piped("chrII\t0\t9000\n")), "only once")
+    assert left(folder) == ["genes.gff3", "genome.fa", "r.bed"]
+
+
 def test_a_region_without_genes_cannot_be_validated_on(train, folder):
     done = train(*NINE_STEPS, "-o", "m.safetensors", "--validation", "chrII:2686-2900")
     refused(done, "no usable gene", "'chrII:2,686-2,900'", "--validation")

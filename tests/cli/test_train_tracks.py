@@ -185,6 +185,7 @@ def test_validation_on_another_assembly(train, folder):
         ((*STEPS, "--stretch-bases", "2000"), "--margin", 1),
         ((*STEPS, "--coverage", "150%"), "share", 2),
         ((*STEPS, "--validation", "chrQ"), "'chrQ'", 1),
+        ((*STEPS, "--exclude", "dnase__x.bed"), "no positive", 1),
         ((*STEPS, "--encoder", "nowhere"), "nowhere", 1),
         ((*STEPS, "-o", "genome.fa"), "genome.fa: is an input", 1),
         ((*STEPS, "-o", "dnase__x.bed"), "dnase__x.bed: is an input", 1),

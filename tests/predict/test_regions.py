@@ -117,6 +117,9 @@ def test_a_region_may_be_spelled():
     assert named.regions == [Interval("a", 0, 40)]
     with pytest.raises(DataError, match=r"^a:11-20: the region ends at 20, past"):
         WantedRegions("a:11-20").check({"a": 15})
+    with pytest.raises(DataError, match=r"^a:11: the region begins at 11, past the end of 'a'"):
+        WantedRegions("a:11").check({"a": 10})
+    assert WantedRegions("a:11").on("a", 11) == [(10, 11)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from dnaannot.catalog import find
@@ -15,6 +16,7 @@ from dnaannot.nn.checkpoint import load_track_model
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
+from dnaannot.predict.track_choice import TASKS
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, Run, folder_and_name
 from dnaannot.training.start import (
@@ -75,6 +77,7 @@ class TrackRun(Run[TrackModel]):
         ]
 
     def job(self, compute: Compute) -> Job[TrackModel]:
+        self._warn_of_tasks()
         told = read_told_regions(self.validation, self.exclude, self.genomes)
         data = read_track_data(
             Assembly(_paths(self.genomes), _paths(self.labels)),
@@ -164,6 +167,13 @@ class TrackRun(Run[TrackModel]):
         return LabelRules(
             self.window, tasks, self.coverage, self.min_reads, self.soft, self.threshold
         )
+
+    def _warn_of_tasks(self) -> None:
+        """Tell of tasks of the user's own that are almost those with rules of their own."""
+        for _, task in self._rules().tasks:
+            close = get_close_matches(task.lower(), TASKS, n=1)
+            if close and task not in TASKS:
+                self.warn(f"'{task}' is a task of its own. Did you mean --task {close[0]}?")
 
     def _held_out(self) -> Assembly | None:
         if self.validation_labels is None:

@@ -103,6 +103,18 @@ def test_labels_that_cannot_be_validated_are_told(train, folder):
         assert words in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("task", "meant"),
+    [("histon", "histone"), ("*=CTCF", "ctcf"), ("histone", None), ("mappability", None)],
+)
+def test_a_misspelled_task_is_told(train, folder, task, meant):
+    done = train(*SMALL, *STEPS, "--task", task, "-q")
+    assert done.status == 0
+    word = task.rpartition("=")[2]
+    question = f"warning: '{word}' is a task of its own. Did you mean --task {meant}?\n"
+    assert done.stderr == (question if meant else "")
+
+
 def test_a_resumed_run_ends_as_an_undisturbed_one(train, folder, tiny_model):
     train(*SMALL, *STEPS)
     whole = tensors("m.safetensors")

@@ -28,7 +28,9 @@ class Console:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self._rich = RichConsole(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        self._rich = RichConsole(
+            stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False
+        )
 
     def note(self, message: str) -> None:
         """Tell what was chosen or found."""
@@ -54,7 +56,7 @@ class Console:
             yield _ignore
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             _Amount(unit),
             _Rate(unit),

@@ -26,9 +26,10 @@ def test_durations_read_as_a_clock(seconds, text):
 
 def test_notes_and_warnings_go_to_stderr(capfd):
     console = Console()
-    console.note("chose [fly]")
-    console.warn("empty record")
-    assert capfd.readouterr() == ("", "chose [fly]\nwarning: empty record\n")
+    console.note("chose [fly] for HLA:A:01")
+    console.warn("empty record HLA:A:01")
+    told = "chose [fly] for HLA:A:01\nwarning: empty record HLA:A:01\n"
+    assert capfd.readouterr() == ("", told)
 
 
 def test_quiet_keeps_warnings_only(capfd):
@@ -47,9 +48,10 @@ def test_progress_is_silent_away_from_a_terminal(capfd):
 def test_progress_on_a_terminal_counts_bases(capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
-    with Console().progress("genes") as on_progress:
+    with Console().progress("genes of HLA:A:01") as on_progress:
         on_progress(5_000, 20_000)
     stdout, stderr = capfd.readouterr()
+    assert "HLA:A:01" in stderr
     assert stdout == ""
     assert "5 kb of 20 kb" in stderr
     assert "left" in stderr

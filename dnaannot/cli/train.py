@@ -169,11 +169,14 @@ def train_genes(
 def _gene_run(files: tuple[str, ...], options: dict[str, Any], console: Console) -> GeneRun:
     from dnaannot.training.gene_run import GeneRun
 
+    pairs = "give pairs: a genome and its annotation (GENOME.fa GENES.gff3), then the next."
+    if options["genome"]:
+        raise click.UsageError(f"--genome goes with --bend; without it {pairs}")
     for name in BEND_ONLY:
         if options.pop(name) and name != "bend":
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --bend.")
     if not files or len(files) % 2:
-        raise click.UsageError("give pairs: a genome and its annotation, then the next pair.")
+        raise click.UsageError(pairs)
     return GeneRun(files=files, note=console.note, warn=console.warn, **options)
 
 

@@ -318,6 +318,11 @@ def test_the_model_it_starts_from_is_not_overwritten(train, folder, tiny_model_f
     refused(train(*given, "link.safetensors"), "is an input, it would be overwritten")
 
 
+def test_a_genome_is_given_before_its_annotation(train):
+    done = train("--genome", "genome.fa", "-o", "m.safetensors", files=("genes.gff3",))
+    refused(done, "--genome goes with --bend", "without it give pairs: a genome and", status=2)
+
+
 def test_files_go_in_pairs(train):
     done = train("-o", "m.safetensors", "--steps", "1", files=("genome.fa",))
     refused(done, "pairs", status=2)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from dnaannot.errors import InputFormatError
 
-KEYS = {"genome": "FASTA file that `dnaannot tracks` takes where -g is not given"}
+KEYS = {"genome": "FASTA file that `tracks` and `evaluate tracks` take where -g is not given"}
+GENOME_VARIABLE = "DNAANNOT_GENOME"
 
 
 def config_path() -> Path:
@@ -37,6 +40,25 @@ def read_config() -> dict[str, str]:
         ) from error
 
 
+def find_genome(given: str | None, note: Callable[[str], None]) -> str | None:
+    """The genome: the one given, or that of the environment or the settings, which is told.
+
+    Args:
+        note: called with what the user should know.
+
+    Raises:
+        InputFormatError: the settings are damaged.
+    """
+    if given:
+        return given
+    path, origin = os.environ.get(GENOME_VARIABLE), GENOME_VARIABLE
+    if not path:
+        path, origin = read_config().get("genome"), "`dnaannot config`"
+    if path:
+        note(f"genome: {path} (from {origin})")
+    return path or None
+
+
 def _write(settings: dict[str, str]) -> None:
     from dnaannot.formats.output import atomic_output, make_folder
 
@@ -51,7 +73,7 @@ _key = click.argument("key", type=click.Choice(list(KEYS)), metavar="KEY")
 
 @click.group()
 def config() -> None:
-    """Keep settings, such as `genome`, the FASTA file that `tracks` takes without -g."""
+    """Keep settings, such as `genome`, the FASTA file of `tracks` and `evaluate tracks`."""
 
 
 @config.command("set")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from dnaannot.cli.config import find_genome
 from dnaannot.cli.options import (
     BasePairs,
     coverage_option,
@@ -13,6 +16,10 @@ from dnaannot.cli.options import (
     min_reads_option,
     report_option,
 )
+
+if TYPE_CHECKING:
+    from dnaannot.evaluate.intervals import Regions
+    from dnaannot.evaluate.track_inputs import Pair, SequenceFacts
 
 
 @click.command("tracks")
@@ -22,9 +29,9 @@ from dnaannot.cli.options import (
     "-g",
     "--genome",
     metavar="FASTA",
-    envvar="DNAANNOT_GENOME",
     help="The genome of both: leaves out windows of N and sites that are no CG, checks that "
-    "lengths agree, and gives methylation by CpG density (also: DNAANNOT_GENOME).",
+    "lengths agree, and gives methylation by CpG density.  [default: DNAANNOT_GENOME, or `dnaannot "
+    "config set genome FASTA`, or none]",
 )
 @click.option(
     "--regions",
@@ -73,14 +80,8 @@ def evaluate_tracks(
     dnaannot evaluate tracks tracks peaks/ -g hg38.fa --report report.html
     """  # noqa: D301
     from dnaannot.cli.console import Console
-    from dnaannot.evaluate.inputs import read_regions
     from dnaannot.evaluate.score_file import write_scores
-    from dnaannot.evaluate.track_inputs import (
-        pair_up,
-        read_genome_facts,
-        read_predictions,
-        sequence_names,
-    )
+    from dnaannot.evaluate.track_inputs import pair_up, read_genome_facts, read_predictions
     from dnaannot.evaluate.track_points import TrackRules
     from dnaannot.evaluate.tracks import score_tracks, to_json
     from dnaannot.evaluate.tracks_report import to_text, tracks_page
@@ -89,35 +90,44 @@ def evaluate_tracks(
     for path in (report, json_path):
         if path is not None:
             check_writable(path)
+    console = Console()
     kept = _kept(keep)
+    genome = find_genome(genome, console.note)
     pairs, notes = pair_up(read_predictions(prediction), labels, kept)
     sequences = None if genome is None else read_genome_facts(genome)
-    part = None
-    if regions is not None:
-        part = read_regions(regions, sequences or sequence_names(pairs))
     rules = TrackRules(window, coverage, min_reads, keep=kept)
-    console = Console()
     with console.progress("comparing", unit="labels") as on_progress:
         scores, more = score_tracks(
             pairs,
             rules,
             sequences,
-            part,
+            _part(regions, pairs, sequences),
             lambda done: on_progress(done, len(pairs)),
         )
     notes += more
     for note in notes:
         console.warn(note)
     click.echo(to_text(scores))
-    facts = {"prediction": prediction, "labels": ", ".join(labels)}
-    facts |= {"genome": genome} if genome else {}
-    facts |= {"regions": regions} if regions else {}
-    facts |= {"lines kept": ", ".join(keep)} if keep else {}
+    inputs = {"prediction": prediction, "labels": ", ".join(labels), "genome": genome}
+    inputs |= {"regions": regions, "lines kept": ", ".join(keep)}
+    facts = {name: text for name, text in inputs.items() if text}
     if json_path is not None:
         write_scores(json_path, to_json(scores), facts, notes)
     if report is not None:
         with atomic_output(report) as stream:
             stream.write(tracks_page(scores, facts, notes))
+
+
+def _part(
+    regions: str | None, pairs: Sequence[Pair], sequences: Mapping[str, SequenceFacts] | None
+) -> Regions | None:
+    """The part that is compared, None for all; names are those of the genome or the tracks."""
+    from dnaannot.evaluate.inputs import read_regions
+    from dnaannot.evaluate.track_inputs import sequence_names
+
+    if regions is None:
+        return None
+    return read_regions(regions, sequences or sequence_names(pairs))
 
 
 def _kept(texts: tuple[str, ...]) -> dict[str, str]:

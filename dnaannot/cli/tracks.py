@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnaannot.cli.config import config_path, read_config
+from dnaannot.cli.config import GENOME_VARIABLE, config_path, find_genome
 from dnaannot.cli.console import Console, amount, duration
 from dnaannot.cli.options import (
     BasePairs,
@@ -51,7 +51,6 @@ _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told b
     "-g",
     "--genome",
     metavar="FASTA",
-    envvar="DNAANNOT_GENOME",
     help="The genome.  [default: DNAANNOT_GENOME, or `dnaannot config set genome FASTA`]",
 )
 @click.option(
@@ -135,21 +134,6 @@ class _Settings:
         if self.labels is not None and not self.wanted_labels:
             raise click.UsageError("--labels names no label.")
 
-    def find_genome(self) -> str:
-        """The genome's path, from the three places where it may be told.
-
-        Raises:
-            UsageError: it is told nowhere.
-        """
-        path = self.genome or read_config().get("genome")
-        if path is None:
-            raise click.UsageError(
-                "which genome? Give it with -g GENOME.fa, or in the environment variable "
-                "DNAANNOT_GENOME, or once and for all with `dnaannot config set genome "
-                f"GENOME.fa` (kept in {config_path()})."
-            )
-        return path
-
 
 class _Run:
     """One call of the command."""
@@ -190,7 +174,13 @@ class _Run:
         from dnaannot.predict.genomes import Genomes
         from dnaannot.predict.samples import StreamSample, spread_stretches
 
-        path = self.settings.find_genome()
+        path = find_genome(self.settings.genome, self.console.note)
+        if path is None:
+            raise click.UsageError(
+                "which genome? Give it with -g GENOME.fa, or in the environment variable "
+                f"{GENOME_VARIABLE}, or once and for all with `dnaannot config set genome "
+                f"GENOME.fa` (kept in {config_path()})."
+            )
         refuse_stream(path)
         sizes = indexed_sizes(path) if self.settings.regions else None
         if sizes and (wanted := self._wanted(sizes)):

@@ -9,8 +9,10 @@ from dnaannot.formats.bigwig import Block, write_bigwig
 
 
 @pytest.fixture
-def files(tmp_path):
-    """A track and its labels."""
+def files(tmp_path, monkeypatch):
+    """A track and its labels; no settings."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    monkeypatch.delenv("DNAANNOT_GENOME", raising=False)
     values = np.random.default_rng(1).random(100).astype(np.float32)
     write_bigwig(tmp_path / "k562.bw", {"chr1": 51_200}, [Block("chr1", 0, values, step=512)])
     peaks = [f"chr1\t{512 * i}\t{512 * i + 100}\n" for i in np.flatnonzero(values > 0.8)]
@@ -28,6 +30,35 @@ def test_scores_go_to_stdout_json_and_a_page(run, files):
     assert content["labels"][0]["auroc"] == 1
     assert content["inputs"]["prediction"] == str(paths[0])
     assert report.read_text().startswith("<!doctype html>")
+
+
+def test_the_genome_comes_from_any_of_three_places(run, files, monkeypatch):
+    paths = files / "k562.bw", files / "k562.narrowPeak"
+    genome, scores = files / "genome.fa", files / "scores.json"
+    genome.write_text(">chr1\n" + "ACGT" * 12_800)
+    assert run("config", "set", "genome", genome).status == 0
+    monkeypatch.chdir("/")
+    for told in ("`dnaannot config`", "DNAANNOT_GENOME", None):
+        monkeypatch.setenv("DNAANNOT_GENOME", str(genome) if told == "DNAANNOT_GENOME" else "")
+        given = () if told else ("-g", genome)
+        done = run("evaluate", "tracks", *paths, "--json", scores, *given)
+        assert json.loads(scores.read_text())["inputs"]["genome"] == str(genome)
+        assert (f"genome: {genome} (from {told})\n" in done.stderr) == bool(told)
+
+
+@pytest.mark.parametrize("genome", [None, ">H:1:01\n" + "ACGT" * 12_800])
+def test_a_region_is_a_name_with_colons(run, files, genome):
+    values = np.random.default_rng(2).random(100).astype(np.float32)
+    write_bigwig(files / "k.bw", {"H:1:01": 51_200}, [Block("H:1:01", 0, values, step=512)])
+    (files / "k.bed").write_text("H:1:01\t0\t9000\n")
+    given = ()
+    if genome:
+        (files / "genome.fa").write_text(genome)
+        given = ("-g", files / "genome.fa")
+    call = ("evaluate", "tracks", files / "k.bw", files / "k.bed", *given)
+    whole = run(*call)
+    assert whole.status == 0, whole.stderr
+    assert run(*call, "--regions", "H:1:01") == whole
 
 
 def test_faults_are_told_and_leave_nothing(run, files):

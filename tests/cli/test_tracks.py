@@ -240,10 +240,15 @@ def test_the_genome_comes_from_any_of_three_places(tracks, run, monkeypatch, fol
     assert left() == ["genome.fa", "regions.bed"]
     assert run("config", "set", "genome", "genome.fa").status == 0
     monkeypatch.chdir(folder / "settings")
-    assert tracks(genome=()).status == 0
+    done = tracks(genome=())
+    assert done.status == 0
+    assert f"genome: {folder / 'genome.fa'} (from `dnaannot config`)\n" in done.stderr
     monkeypatch.setenv("DNAANNOT_GENOME", "elsewhere.fa")
-    refused(tracks(genome=()), "elsewhere.fa", "no such file")
-    assert tracks(genome=("-g", folder / "genome.fa")).status == 0
+    told = "genome: elsewhere.fa (from DNAANNOT_GENOME)"
+    refused(tracks(genome=()), told, "elsewhere.fa: There is no such file")
+    done = tracks(genome=("-g", folder / "genome.fa"))
+    assert done.status == 0
+    assert "genome:" not in done.stderr
 
 
 def test_the_bundled_model_of_the_task_is_taken(tracks, track_model_files, monkeypatch):

@@ -165,9 +165,9 @@ def train_tracks(
     """Train a model of tracks on a genome and label files.
 
     A label file is BED, narrowPeak or broadPeak (peaks), bigWig (a signal), bedMethyl, or a
-    table of windows with a column a label. The best weights by validation are kept in FILE,
-    with the calibration of each label; the state of the run in FILE.state until it is complete;
-    a report (JSON, PNG, HTML) in FILE.report.
+    table of windows with a column a label; a folder stands for the files in it. The best weights
+    by validation are kept in FILE, with the calibration of each label; the state of the run in
+    FILE.state until it is complete; a report (JSON, PNG, HTML) in FILE.report.
     """
     from dnaannot.training.track_run import TrackRun
 

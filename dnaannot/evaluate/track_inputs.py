@@ -14,7 +14,7 @@ from dnaannot.dna.sequence import cpg_sites, unknown_runs
 from dnaannot.errors import DataError
 from dnaannot.formats.bigwig_reader import BigWig
 from dnaannot.formats.fasta import read_fasta
-from dnaannot.formats.label_files import LabelKind, label_kind
+from dnaannot.formats.label_files import LabelKind, label_files, label_kind
 from dnaannot.formats.label_names import label_name, named_task
 from dnaannot.formats.labelled_windows import read_windows
 from dnaannot.formats.track_table import TABLE, read_table
@@ -196,8 +196,7 @@ def _measured(
     for text in labels:
         name, equals, rest = text.partition("=")
         if Path(text).is_dir():
-            files = sorted(path for path in Path(text).iterdir() if path.is_file())
-            for path in files:
+            for path in label_files(text):
                 if label_name(path).lower() in wanted:
                     yield from _of_file(path, label_name(path), keep, notes)
         elif equals and not Path(text).exists():

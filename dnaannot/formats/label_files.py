@@ -22,6 +22,8 @@ _BED_NAMES = {
     *("blocksizes", "blockstarts", "signalvalue", "pvalue", "qvalue", "peak", "summit"),
 }
 
+_INDICES = (".tbi", ".csi")
+
 
 class LabelKind(Enum):
     """How the file is read."""
@@ -30,6 +32,26 @@ class LabelKind(Enum):
     METHYLATION = "bedMethyl"  # formats.bedmethyl
     QUANTITY = "bigWig"  # formats.bigwig_reader
     WINDOWS = "table of windows"  # formats.labelled_windows
+
+
+def label_files(path: str | Path) -> list[Path]:
+    """The files of a folder by name, without hidden ones and indices, or a file itself.
+
+    Raises:
+        InputFormatError: the folder holds none.
+    """
+    if not Path(path).is_dir():
+        return [Path(path)]
+    files = [
+        each
+        for each in sorted(Path(path).iterdir())
+        if each.is_file() and not each.name.startswith(".") and each.suffix not in _INDICES
+    ]
+    if not files:
+        raise InputFormatError(
+            "The folder holds no label file.", path=path, remedy="Give files, or a folder of them."
+        )
+    return files
 
 
 def label_kind(path: str | Path) -> LabelKind:

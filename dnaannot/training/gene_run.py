@@ -10,6 +10,7 @@ from dnaannot.catalog import find
 from dnaannot.datasets.condensed import condensed, is_sparse
 from dnaannot.datasets.genes import Region, WindowSampler
 from dnaannot.datasets.loci import with_fewer_labels
+from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.names import counted, listed
 from dnaannot.errors import DataError
 from dnaannot.nn.checkpoint import load_gene_model
@@ -83,9 +84,7 @@ class GeneRun(Run[GeneModel]):
     def job(self, compute: Compute) -> Job[GeneModel]:
         model = self._model()
         model.encoder.requires_grad_(not self.freeze)
-        told = read_told_regions(self.validation, self.exclude, self.files[::2])
-        data = read_gene_data(self._pairs(), model.grammar, told.validation, told.excluded)
-        told.add_hashes(data.hashes)
+        data = self._data(model.grammar)
         self._tell(data)
         objective = self._objective(model, compute.bf16)
         train = self._labelled(data, objective.window)
@@ -141,6 +140,12 @@ class GeneRun(Run[GeneModel]):
             remarks=impossible.remarks,
             is_trained=self.init is not None,
         )
+
+    def _data(self, grammar: Grammar) -> GeneData:
+        told = read_told_regions(self.validation, self.exclude, self.files[::2])
+        data = read_gene_data(self._pairs(), grammar, told.validation, told.excluded)
+        told.add_hashes(data.hashes)
+        return data
 
     def _labelled(self, data: GeneData, window: int) -> list[Region]:
         """The regions to train on, with labels for as many genes as wanted."""

@@ -12,6 +12,7 @@ from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
 from dnaannot.dna.names import counted
 from dnaannot.errors import DataError, ModelError
+from dnaannot.formats.label_files import label_files
 from dnaannot.nn.checkpoint import load_track_model
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
@@ -69,7 +70,7 @@ class TrackRun(Run[TrackModel]):
         held_out = self._held_out()
         return [
             *self.genomes,
-            *self.labels,
+            *self._label_files(),
             *self.validation,
             *self.exclude,
             *((*held_out.genomes, *held_out.labels) if held_out else ()),
@@ -78,17 +79,7 @@ class TrackRun(Run[TrackModel]):
 
     def job(self, compute: Compute) -> Job[TrackModel]:
         self._warn_of_tasks()
-        told = read_told_regions(self.validation, self.exclude, self.genomes)
-        data = read_track_data(
-            Assembly(_paths(self.genomes), _paths(self.labels)),
-            self._rules(),
-            told.validation,
-            told.excluded,
-            self._held_out(),
-            self.matched_negatives,
-            self.seed,
-        )
-        told.add_hashes(data.hashes)
+        data = self._data()
         model = self._model(data)
         model.encoder.requires_grad_(not self.freeze)
         self._tell(data)
@@ -159,6 +150,23 @@ class TrackRun(Run[TrackModel]):
             )
         super().check()
 
+    def _data(self) -> TrackData:
+        told = read_told_regions(self.validation, self.exclude, self.genomes)
+        data = read_track_data(
+            Assembly(_paths(self.genomes), self._label_files()),
+            self._rules(),
+            told.validation,
+            told.excluded,
+            self._held_out(),
+            self.matched_negatives,
+            self.seed,
+        )
+        told.add_hashes(data.hashes)
+        return data
+
+    def _label_files(self) -> list[Path]:
+        return [path for text in self.labels for path in label_files(text)]
+
     def _rules(self) -> LabelRules:
         tasks = []
         for text in self.tasks:
@@ -185,8 +193,7 @@ class TrackRun(Run[TrackModel]):
                 path=folder,
                 remedy="Put them into one, named as those to train on.",
             )
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-        return Assembly(_paths(self.validation_genomes), files)
+        return Assembly(_paths(self.validation_genomes), label_files(folder))
 
     def _model(self, data: TrackData) -> TrackModel:
         names = [label.name for label in data.labels]

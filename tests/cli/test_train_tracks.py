@@ -210,6 +210,18 @@ def test_wrong_settings_are_refused_and_leave_nothing(train, folder, arguments, 
     assert sorted(os.listdir(folder)) == ["dnase__x.bed", "genome.fa"]
 
 
+def test_labels_of_a_folder(train, folder):
+    (folder / "peaks").mkdir()
+    peaks = (folder / "dnase__x.bed").read_text()
+    for name in ("ctcf__y.bed", "dnase__x.bed"):
+        (folder / "peaks" / name).write_text(peaks)
+    done = train(*SMALL, *STEPS, "-o", "m.safetensors", labels=("peaks",))
+    assert done.status == 0, done.stderr
+    model, facts = load_track_model(folder / "m.safetensors")
+    assert [track.name for track in model.tracks] == ["ctcf__y", "dnase__x"]
+    assert set(facts["card"]["training_data"]) == {"genome.fa", "ctcf__y.bed", "dnase__x.bed"}
+
+
 def test_no_file_of_another_assembly_is_overwritten(train, folder):
     (folder / "other").mkdir()
     os.rename("dnase__x.bed", "other/dnase__x.bed")

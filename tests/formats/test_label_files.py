@@ -4,7 +4,7 @@ import pytest
 
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.bigwig import write_bigwig
-from dnaannot.formats.label_files import LabelKind, label_kind
+from dnaannot.formats.label_files import LabelKind, label_files, label_kind
 
 METHYL = "chr1\t9\t10\tm\t5\t+\t9\t10\t0,0,0\t5\t80"
 
@@ -27,6 +27,16 @@ def test_kind_is_told_by_content(tmp_path, text, kind):
     path = tmp_path / "labels"
     path.write_text(text)
     assert label_kind(path) is kind
+
+
+def test_a_folder_stands_for_its_files(tmp_path):
+    with pytest.raises(InputFormatError, match="holds no label file"):
+        label_files(tmp_path)
+    for name in ("b.bed.gz", "b.bed.gz.tbi", "a.bw", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    assert label_files(tmp_path) == [tmp_path / "a.bw", tmp_path / "b.bed.gz"]
+    assert label_files(tmp_path / "nowhere") == [tmp_path / "nowhere"]
 
 
 def test_a_pipe_is_refused(piped):

@@ -194,7 +194,12 @@ def sleeping(tmp_path):
 
     def start(*before):
         command = [*before, sys.executable, "-c", code]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        )
         while not leftover.exists() and process.poll() is None:
             time.sleep(0.02)
         return process, leftover

@@ -54,7 +54,6 @@ def test_benchmark_measures_tracks(test_data, track_model_files):
 
 
 def test_benchmark_measures_how_cost_grows(monkeypatch, tmp_path, test_data, tiny_model_file):
-    monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import growth
 
     reports = []
@@ -75,7 +74,6 @@ def test_benchmark_measures_how_cost_grows(monkeypatch, tmp_path, test_data, tin
 
 
 def test_benchmark_measures_the_encoder_and_a_step(monkeypatch):
-    monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import encoder
 
     reports = {}
@@ -96,7 +94,6 @@ def test_benchmark_measures_the_encoder_and_a_step(monkeypatch):
 
 
 def test_benchmark_times_the_stages_of_a_run(monkeypatch, test_data, tiny_model_file):
-    monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import stages
 
     reports = []
@@ -113,7 +110,6 @@ def test_benchmark_times_the_stages_of_a_run(monkeypatch, test_data, tiny_model_
 
 
 def test_benchmark_runs_the_peers_that_are_there(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import peers
 
     for name in ("augustus", "snap-hmm", "geneml"):
@@ -136,8 +132,7 @@ def test_benchmark_runs_the_peers_that_are_there(monkeypatch, tmp_path):
     assert augustus.bases == snap.bases == geneml.bases == 5
 
 
-def test_benchmark_sums_up_the_pages_that_are_there(monkeypatch):
-    monkeypatch.syspath_prepend(str(BIN))
+def test_benchmark_sums_up_the_pages_that_are_there():
     from benchmarks import summary
 
     names = [path.stem for path in summary.PAGES.glob("*.json") if path.stem != "summary"]
@@ -148,7 +143,6 @@ def test_benchmark_sums_up_the_pages_that_are_there(monkeypatch):
 
 
 def test_benchmark_of_a_gpu_compares_genes_and_needs_one(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(BIN))
     from benchmarks import gpu
 
     exons = [("10", "20", "g1"), ("40", "50", "g1"), ("70", "80", "g2")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -94,7 +93,7 @@ def _of_genes(report: Report) -> Iterator[Figure]:
             others = [
                 f"{float(other['seconds']) / float(row['seconds']):.1f} times {peer}"
                 for peer, other in rows.items()
-                if other.get("dnaannot_is") and not peer.startswith("dnaannot")
+                if other["dnaannot_is"] and not peer.startswith("dnaannot")
             ]
             speed = f"{row['kb_per_s']:g} kb/s with start, {row['peak_mib']} MiB"
             yield Figure(f"`{name}`", speed, ", ".join(others), page)
@@ -141,7 +140,7 @@ def _of_tracks(report: Report) -> Iterator[Figure]:
 def _of_growth(report: Report) -> Iterator[Figure]:
     rates: list[float] = []
     for row in report["rows"]:
-        if row["sequences"] == 1 and re.match("one", row["what"]):
+        if row["what"] == "one sequence":
             rates.append(row["kb_per_s"])
             what = f"`dnaannot genes`, {row['bases'] / 1e6:g} Mb in one sequence"
             yield Figure(what, f"{row['kb_per_s']:g} kb/s", f"{row['peak_mib']} MiB", "growth.md")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
@@ -97,6 +97,15 @@ def sequence_sizes(path: str | Path, on_codes: OnCodes = lambda *_: None) -> dic
             sizes[name] += len(item)
             on_codes(name, item)
     return sizes
+
+
+def sequence_names(paths: Iterable[str | Path]) -> set[str]:
+    """Names of the sequences of several files, empty ones too.
+
+    Raises:
+        InputFormatError: as `read_fasta` would.
+    """
+    return {name for path in paths for name in sequence_sizes(path)}
 
 
 def codes_of(letters: bytes) -> np.ndarray | None:

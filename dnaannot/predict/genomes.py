@@ -12,7 +12,8 @@ from dnaannot.formats.fasta import OnCodes, read_fasta, sequence_sizes
 from dnaannot.formats.source import display_name, is_stream
 
 _ORGANELLE = re.compile(
-    r"(chr|chromosome_)(m|c)|(chr|chromosome_)?(mt|mtdna|pt|cp|cpdna|mito\w*|chloro\w*|plastid|apico\w*)",
+    r"(chr|chromosome_)(m|c)"  # M and C alone may be anything
+    r"|(chr|chromosome_)?(mt|mtdna|pt|cp|cpdna|mito\w*|chloro\w*|plastid|apico\w*)",
     re.IGNORECASE,
 )
 _LONGEST_ORGANELLE = 1_000_000
@@ -92,8 +93,9 @@ class Genomes:
                 elif record.name not in self.excluded:
                     yield record.name, record.codes
         if not self.sizes:
+            others = ", but for those left out" if self.excluded else ""
             raise DataError(
-                "no sequence holds a base.",
+                f"no sequence holds a base{others}.",
                 path=", ".join(map(display_name, self.paths)),
                 remedy="Give a genome.",
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dnaannot.dna.interval import Interval
-from dnaannot.formats.fasta import sequence_sizes
+from dnaannot.formats.fasta import sequence_names
 from dnaannot.formats.regions import is_bed, read_regions
 from dnaannot.formats.source import file_hash
 from dnaannot.training.splits import check_sequences, unlike
@@ -41,7 +41,7 @@ def read_told_regions(
         DataError: one is neither a file nor a region, or on no sequence.
     """
     texts = [*validation, *excluded]
-    names = {name for path in genomes for name in sequence_sizes(path)} if texts else set()
+    names = sequence_names(genomes) if texts else set()
     return ToldRegions(
         _read(validation, names),
         _read(excluded, names),

@@ -13,7 +13,7 @@ from dnaannot.datasets.unlabelled import LEAST_BASES, Stretch, hold_out, stretch
 from dnaannot.dna.interval import union
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.errors import DataError
-from dnaannot.formats.fasta import read_fasta, sequence_sizes
+from dnaannot.formats.fasta import read_fasta, sequence_names
 from dnaannot.formats.regions import is_bed
 from dnaannot.formats.source import file_hash
 from dnaannot.predict.regions import WantedRegions
@@ -52,7 +52,7 @@ def read_unlabelled(
         DataError: a region is on no record or past the end of one, or too little is left.
     """
     data = UnlabelledData()
-    names = {name for path in files for name in sequence_sizes(path)} if regions else set()
+    names = sequence_names(files) if regions else set()
     wanted = WantedRegions(str(regions), names) if regions else None
     sizes: dict[str, int] = {}
     found: list[Stretch] = []

@@ -40,6 +40,8 @@ def test_sequences_are_left_out_by_name(paths):
     assert genomes.survey()
     assert genomes.sizes == {"b": 2}
     assert [name for name, _ in genomes] == ["b"]
+    with pytest.raises(DataError, match="no sequence holds a base, but for those left out"):
+        list(Genomes(paths[:1], excluded=["a", "b"]))
     with pytest.raises(DataError, match="no sequence is named 'chrM'"):
         Genomes(paths[:1], excluded=["chrM"]).survey()
 

@@ -172,7 +172,8 @@ def _track_model(sites: str, *labels: tuple) -> TrackModel:
         model.tracks = tuple(TrackLabel(*label) for label in labels)
         model.head.linear.weight.mul_(10)
         cells = model(torch.randint(0, 4, (1, 900)))[0]
-        model.head.linear.bias -= cells.mean(0).flatten()
+        model.head.linear.bias -= cells[:, : 2 * len(labels)].mean(0)
+        torch.nn.init.normal_(model.motifs.of_best.weight, std=0.1)
     return model
 
 

@@ -157,6 +157,12 @@ class _Pace:
     show_default=True,
     help="Share of the stretches around a positive.",
 )
+@click.option(
+    "--motif-steps",
+    type=FROM_ZERO,
+    help="Steps that motifs are learned for alone before, from what stands at narrow peaks.  "
+    "[default: a quarter of the steps, 300 at most]",
+)
 @compare_options
 @run_options
 def train_tracks(

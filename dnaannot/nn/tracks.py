@@ -7,14 +7,14 @@ centre; and as cells do not depend on windows, windows that overlap share all th
 
 Beside the encoder, each word of six bases adds a number of its own to `pooled`: a logistic
 regression on k-mers, which ranks the many windows without any motif better than an encoder that
-has little time to learn.
+has little time to learn; and the best fit in the window of each of some motifs (`nn.motifs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from dnaannot.dna.sequence import N
 from dnaannot.nn.encoder import PAD, EncoderConfig, build_encoder
 from dnaannot.nn.heads import LabelHead
 from dnaannot.nn.model import TaskModel
+from dnaannot.nn.motifs import MOTIF_WIDTH, MOTIFS, MotifScores, best_fits, best_fits_torch
 
 WINDOW = 512
 WORD = 6
@@ -82,7 +83,7 @@ class WordScores(nn.Module):
 
 
 class TrackModel(TaskModel):
-    """Cell scores (B, L / stride, 2, K) of tokens (B, L): `pooled`, then `centre`.
+    """Cell scores (B, L / stride, 2 K + M) of tokens (B, L), which `split` takes apart.
 
     Args:
         config: the encoder.
@@ -90,6 +91,7 @@ class TrackModel(TaskModel):
         window: bases of the window around a position that its value is about.
         sites: "grid" where values stand on a grid, "cpg" where at CpGs only.
         words: score words too; files of older versions do not.
+        motifs: M, how many motifs to look for; files of older versions have none.
 
     Attributes:
         tracks: the K labels; set by who knows them.
@@ -104,6 +106,7 @@ class TrackModel(TaskModel):
         window: int = WINDOW,
         sites: str = "grid",
         words: bool = True,
+        motifs: int = MOTIFS,
     ) -> None:
         super().__init__()
         self.labels, self.window, self.sites = labels, window, sites
@@ -111,6 +114,7 @@ class TrackModel(TaskModel):
         self.encoder = build_encoder(config)
         self.head = LabelHead(self.encoder.coarse_channels, 2 * labels)
         self.words = WordScores(labels, config.stride) if words else None
+        self.motifs = MotifScores(labels, config.stride, motifs) if motifs else None
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any], config: EncoderConfig) -> TrackModel:
@@ -121,14 +125,30 @@ class TrackModel(TaskModel):
         """
         tracks = tuple(TrackLabel(**label) for label in facts["labels"])
         words = facts.get("word", 0) == WORD
-        model = cls(config, len(tracks), facts["window"], facts["sites"], words)
+        motifs = facts.get("motifs", 0)
+        model = cls(config, len(tracks), facts["window"], facts["sites"], words, motifs)
         model.tracks = tracks
         return model
 
     def facts(self) -> dict[str, Any]:
         labels = [asdict(track) for track in self.tracks]
         word = 0 if self.words is None else WORD
-        return {"labels": labels, "window": self.window, "sites": self.sites, "word": word}
+        motifs = 0 if self.motifs is None else self.motifs.scan.out_channels
+        return {
+            "labels": labels,
+            "window": self.window,
+            "sites": self.sites,
+            "word": word,
+            "motifs": motifs,
+        }
+
+    def add_motifs(self) -> None:
+        """Look for motifs, still random ones, where it does not; its logits stay as they are."""
+        if self.motifs is None:
+            self.motifs = MotifScores(self.labels, self.stride, MOTIFS)
+
+    def hidden_matrices(self) -> list[str]:
+        return [name for name in super().hidden_matrices() if not name.startswith("motifs.")]
 
     def start_at(self, values: Sequence[float]) -> None:
         """Make the logits (K,) of untrained weights those of the labels' means."""
@@ -150,10 +170,11 @@ class TrackModel(TaskModel):
     def halo(self) -> int:
         """Bases to each side of a cell that its scores depend on, a multiple of the stride."""
         stride = self.stride
-        return -(-self.encoder.halo // stride) * stride + self.head.halo * stride
+        halo = -(-self.encoder.halo // stride) * stride + self.head.halo * stride
+        return halo if self.motifs is None else max(halo, -(-MOTIF_WIDTH // 2 // stride) * stride)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Cell scores (B, L / stride, 2, K) float32 of tokens (B, L), L a multiple of the stride.
+        """Cell scores (B, L / stride, 2 K + M) float32; L is a multiple of the stride.
 
         Cells without a base score 0.
         """
@@ -163,10 +184,70 @@ class TrackModel(TaskModel):
         scores = self.head(self.encoder.coarse(tokens), bases).float()
         if bases is not None:
             scores = scores * bases
-        pooled, centre = scores.view(batch, -1, 2, self.labels).unbind(2)
+        pooled, centre = scores.chunk(2, -1)
         if self.words is not None:
             pooled = pooled + self.words(tokens)
-        return torch.stack((pooled, centre), 2)
+        parts = [pooled, centre]
+        if self.motifs is not None:
+            parts.append(self.motifs(tokens, bases))
+        return torch.cat(parts, -1)
+
+    def window_logits(self, cells: Tensor, centres: Tensor) -> Tensor:
+        """Logits (n, K) of windows around positions (n,), of cells (m, 2 K + M) from 0 on."""
+        scores, fits = split(cells, self.labels)
+        logits = window_logits_torch(scores, centres, self.window, self.stride)
+        if self.motifs is None:
+            return logits
+        low = torch.div(centres - self.window // 2, self.stride, rounding_mode="floor")
+        best = best_fits_torch(fits, low, self.cells)
+        return logits + best @ self.motifs.of_best.weight.T
+
+
+Cells = TypeVar("Cells", np.ndarray, Tensor)
+
+
+def split(cells: Cells, labels: int) -> tuple[Cells, Cells]:
+    """`pooled` and `centre` scores (m, 2, K) and fits of motifs (m, M) of cells (m, 2 K + M)."""
+    return cells[:, : 2 * labels].reshape(-1, 2, labels), cells[:, 2 * labels :]
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """Logits of windows from cells, on the CPU and alike for a window whatever is beside it.
+
+    Attributes:
+        labels: K, of the model.
+        window, stride: of the model.
+        chosen: indices of the labels that are wanted.
+        of_best: (chosen, M) what the best fits of motifs are worth.
+    """
+
+    labels: int
+    window: int
+    stride: int
+    chosen: Sequence[int]
+    of_best: np.ndarray
+
+    @classmethod
+    def of(cls, model: TrackModel, chosen: Sequence[int] | None = None) -> WindowScores:
+        """Those of a model, for all of its labels by default."""
+        chosen = range(model.labels) if chosen is None else chosen
+        weight = np.empty((model.labels, 0), np.float32)
+        if model.motifs is not None:
+            weight = model.motifs.of_best.weight.detach().float().cpu().numpy()
+        return cls(model.labels, model.window, model.stride, chosen, weight[list(chosen)])
+
+    def __call__(self, cells: np.ndarray, centres: np.ndarray, first: int = 0) -> np.ndarray:
+        """Logits (n, chosen) float32; arguments as `window_logits`, cells (m, 2 K + M)."""
+        scores, fits = split(cells, self.labels)
+        scores = scores[:, :, list(self.chosen)]
+        logits = window_logits(scores, centres, self.window, self.stride, first)
+        if not fits.shape[1]:
+            return logits
+        low = first_cells(centres, self.window, self.stride) - first
+        best = best_fits(fits, low, self.window // self.stride)
+        # not a matrix product, whose rounding depends on how many rows there are
+        return logits + np.einsum("nm,km->nk", best, self.of_best)
 
 
 def first_cells(centres: np.ndarray, window: int, stride: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 from dnaannot.dna.interval import covered_bases
 from dnaannot.dna.sequence import N, cpg_sites, reverse_complement
 from dnaannot.nn.encoder import PAD
-from dnaannot.nn.tracks import TrackLabel, TrackModel, window_logits
+from dnaannot.nn.tracks import TrackLabel, TrackModel, WindowScores
 from dnaannot.predict.scorer import (
     Compute,
     Network,
@@ -200,8 +200,9 @@ class TrackPredictor:
         self.chosen = list(range(model.labels) if chosen is None else chosen)
         self.labels = [model.tracks[index] for index in self.chosen]
         self.sites, self.compute, self.both_strands = sites, compute, both_strands
-        self.window, self.stride = model.window, model.stride
-        reach = -(-(self.window // 2) // self.stride) * self.stride
+        self._logits_of = WindowScores.of(model, self.chosen)
+        self.stride = model.stride
+        reach = -(-(model.window // 2) // self.stride) * self.stride
         self.halo = model.halo + reach + 2 * self.stride
         self._network = Network(model, compute)
         wanted = _LONGEST_TILE if compute.device == "cuda" else _HALOS_PER_TILE * self.halo
@@ -321,8 +322,8 @@ class TrackPredictor:
             self._network(tokens), stretches, strict=False
         ):
             first = start // self.stride
-            cells = cells[max(0, -first) : -(-length // self.stride) - first, :, self.chosen]
-            found.append(window_logits(cells, centres, self.window, self.stride, max(0, first)))
+            cells = cells[max(0, -first) : -(-length // self.stride) - first]
+            found.append(self._logits_of(cells, centres, max(0, first)))
         return found
 
 

@@ -18,6 +18,7 @@ from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.predict.track_choice import TASKS
+from dnaannot.training.motif_start import MOTIF_STEPS, learn_motifs
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, Run, folder_and_name
 from dnaannot.training.start import (
@@ -64,6 +65,7 @@ class TrackRun(Run[TrackModel]):
     margin: int = 1_024
     batch: int = 4
     positive_share: float = 0.5
+    motif_steps: int | None = None
 
     @property
     def inputs(self) -> list[str | Path]:
@@ -83,6 +85,7 @@ class TrackRun(Run[TrackModel]):
         model = self._model(data)
         model.encoder.requires_grad_(not self.freeze)
         self._tell(data)
+        self._start_motifs(data, model)
         objective = self._objective(data, model, compute)
         start = start_facts(self.encoder or self.init)
         validation = TrackValidation(
@@ -111,6 +114,7 @@ class TrackRun(Run[TrackModel]):
                 "rules": asdict(self._rules()),
                 "regions": [list(self.validation), list(self.exclude)],
                 "negatives": self.matched_negatives,
+                "motif_steps": self.motif_steps,
                 "freeze": self.freeze,
                 "start": start,
                 "validation_bases": self.validation_bases,
@@ -226,6 +230,21 @@ class TrackRun(Run[TrackModel]):
             [_start(label, rate) for label, rate in zip(data.labels, data.rates, strict=True)]
         )
         return model
+
+    def _start_motifs(self, data: TrackData, model: TrackModel) -> None:
+        """Learn the motifs of a model that looked for none before, where it has peaks."""
+        if self.init is not None and model.motifs is not None:
+            return
+        model.add_motifs()
+        steps = self.motif_steps
+        if steps is None:
+            steps = min(MOTIF_STEPS, (self.steps or 4 * MOTIF_STEPS) // 4)
+        if self.resume or data.sites != "grid" or model.motifs is None:
+            return
+        columns = [k for k, label in enumerate(data.labels) if label.kind == "binary"]
+        labels = learn_motifs(model.motifs, data.train, columns, steps, self.seed)
+        if labels:
+            self.note(f"motifs begin with what stands at the peaks of {counted(labels, 'label')}")
 
     def _objective(self, data: TrackData, model: TrackModel, compute: Compute) -> TrackObjective:
         kinds = [label.kind for label in data.labels]

@@ -22,7 +22,7 @@ from dnaannot.datasets.tracks import (
 )
 from dnaannot.errors import DataError
 from dnaannot.evaluate.ranking import Ranking, pearson
-from dnaannot.nn.tracks import TrackLabel, TrackModel, window_logits, window_logits_torch
+from dnaannot.nn.tracks import TrackLabel, TrackModel, WindowScores
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.trainer import MicroLoss
 
@@ -77,7 +77,7 @@ class TrackLosses:
             return 0.0 * cells.sum()
         cells = cells[: -(-stretch.bases // model.stride)]
         centres = torch.from_numpy(stretch.centres).to(weight.device)
-        logits = window_logits_torch(cells, centres, model.window, model.stride)
+        logits = model.window_logits(cells, centres)
         known = torch.from_numpy(is_known(stretch.targets)).to(weight.device)
         targets = torch.from_numpy(stretch.targets).to(weight.device, torch.float32)
         losses = self._losses(logits, torch.where(known, targets, 0.0))
@@ -188,7 +188,7 @@ class TrackValidation:
             torch.autocast(device, torch.bfloat16, enabled=self.compute.bf16),
         ):
             cells = model(tokens)[0, : -(-piece.bases // model.stride)].cpu().numpy()
-        return window_logits(cells, piece.centres, model.window, model.stride)
+        return WindowScores.of(model)(cells, piece.centres)
 
 
 def _varies(label: TrackLabel, targets: np.ndarray) -> bool:

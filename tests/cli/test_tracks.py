@@ -432,7 +432,7 @@ def test_an_interrupt_leaves_nothing(tracks, folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "window_logits", interrupted)
+    monkeypatch.setattr(module.TrackPredictor, "_strand_logits", interrupted)
     done = tracks()
     assert (done.status, done.stderr.splitlines()[-1]) == (130, "dnaannot: interrupted")
     assert left() == ["genome.fa", "regions.bed"]

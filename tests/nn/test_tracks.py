@@ -7,11 +7,14 @@ import torch
 from dnaannot.dna.kmers import kmer_classes
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.nn.encoder import PAD, PRESETS, EncoderConfig
+from dnaannot.nn.motifs import MOTIFS
 from dnaannot.nn.tracks import (
     WORD,
     TrackLabel,
     TrackModel,
+    WindowScores,
     WordScores,
+    split,
     window_logits,
     window_logits_torch,
 )
@@ -63,10 +66,15 @@ class TestTrackModel:
         torch.manual_seed(0)
         return TrackModel(config, LABELS, window=90).eval()
 
-    def test_a_score_pair_for_each_cell_and_label(self, model, config):
+    def test_scores_and_fits_of_each_cell(self, model, config):
         tokens = torch.randint(0, 4, (2, 180))
-        assert model(tokens).shape == (2, 180 // config.stride, 2, LABELS)
-        assert model(tokens).dtype == torch.float32
+        cells = model(tokens)
+        assert cells.shape == (2, 180 // config.stride, 2 * LABELS + MOTIFS)
+        assert cells.dtype == torch.float32
+        scores, fits = split(cells[1], LABELS)
+        assert scores.shape == (180 // config.stride, 2, LABELS)
+        assert torch.equal(scores[:, 1], cells[1, :, LABELS : 2 * LABELS])
+        assert torch.equal(fits, cells[1, :, 2 * LABELS :])
 
     def test_padding_changes_no_cell(self, model, config):
         tokens = torch.randint(0, 4, (1, 180))
@@ -88,8 +96,20 @@ class TestTrackModel:
         torch.nn.init.zeros_(model.head.linear.weight)
         model.start_at([-3.0, 0.5, 2.0])
         cells = model(torch.randint(0, 4, (1, 180)))[0].detach().numpy()
-        logits = window_logits(cells, np.array([5, 90, 170]), 90, config.stride)
+        logits = WindowScores.of(model)(cells, np.array([5, 90, 170]))
         np.testing.assert_allclose(logits, [[-3.0, 0.5, 2.0]] * 3, atol=1e-6)
+
+    def test_a_loss_sees_the_logits_of_a_prediction(self, model):
+        torch.nn.init.normal_(model.motifs.of_best.weight)
+        cells, centres = model(torch.randint(0, 4, (1, 900)))[0], np.arange(900)
+        expected = model.window_logits(cells, torch.from_numpy(centres)).detach().numpy()
+        cells = cells.detach().numpy()
+        found = WindowScores.of(model)(cells, centres)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        one = WindowScores.of(model, [2, 0])
+        np.testing.assert_allclose(one(cells, centres), expected[:, [2, 0]], atol=1e-4)
+        for n in (1, 2, 333):  # whatever is beside a window
+            np.testing.assert_array_equal(one(cells, centres[:n]), one(cells, centres)[:n])
 
     def test_bfloat16_gives_nearly_the_same(self, model):
         tokens = torch.randint(0, 4, (1, 180))
@@ -134,15 +154,17 @@ class TestWords:
         model = TrackModel(PRESETS["tiny"], LABELS, window=90)
         torch.manual_seed(0)
         plain = TrackModel(PRESETS["tiny"], LABELS, window=90, words=False)
-        assert torch.equal(model(tokens), plain(tokens))
+        assert torch.equal(model(tokens)[..., : 2 * LABELS], plain(tokens)[..., : 2 * LABELS])
         model(tokens).sum().backward()
         assert model.words.of_word.weight.grad.any()
         assert "words.classes" not in model.state_dict()
 
-    def test_a_header_that_says_nothing_of_words_has_none(self):
+    def test_a_header_that_says_nothing_of_words_and_motifs_has_none(self):
         facts = TrackModel(PRESETS["tiny"], 2).facts()
         assert facts.pop("word") == WORD
-        assert TrackModel.of_facts(facts, PRESETS["tiny"]).words is None
+        assert facts.pop("motifs") == MOTIFS
+        model = TrackModel.of_facts(facts, PRESETS["tiny"])
+        assert (model.words, model.motifs) == (None, None)
 
 
 def test_a_header_describes_the_model():

@@ -8,7 +8,7 @@ from dnaannot.dna.interval import NOTHING, union
 from dnaannot.dna.sequence import N, decode, reverse_complement
 from dnaannot.errors import ModelError
 from dnaannot.nn.encoder import PAD
-from dnaannot.nn.tracks import TrackLabel, window_logits
+from dnaannot.nn.tracks import TrackLabel, WindowScores
 from dnaannot.predict.scorer import Compute
 from dnaannot.predict.tracks import Cpgs, Grid, TrackPredictor, label_values, unit
 
@@ -45,7 +45,7 @@ def logits_of_whole(model, codes, centres):
     tokens[: len(codes)] = codes
     with torch.inference_mode():
         cells = model(torch.from_numpy(tokens)[None])[0].numpy()
-    return window_logits(cells, centres, model.window, stride)
+    return WindowScores.of(model)(cells, centres)
 
 
 def sigmoid(x):

@@ -12,7 +12,7 @@ from dnaannot.datasets.tracks import UNKNOWN, StretchSampler, TrackRegion, Track
 from dnaannot.dna.sequence import cpg_sites, reverse_complement
 from dnaannot.errors import DataError
 from dnaannot.nn.encoder import PRESETS
-from dnaannot.nn.tracks import TrackLabel, TrackModel, window_logits
+from dnaannot.nn.tracks import TrackLabel, TrackModel, WindowScores
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.tracks import (
     TrackLosses,
@@ -51,7 +51,7 @@ def model():
 def plain_logits(model, codes, centres):
     with torch.no_grad():
         cells = model(torch.from_numpy(codes[: len(codes) // 9 * 9][None]))[0].numpy()
-    return window_logits(cells, centres, WINDOW, 9)
+    return WindowScores.of(model)(cells, centres)
 
 
 def losses(sequence, weights=(1.0, 1.0), kinds=("binary", "binary"), length=4500):
@@ -72,7 +72,7 @@ class TestLoss:
             padded = np.concatenate((codes, np.full(500, 6, np.uint8)))
             with torch.no_grad():
                 cells = model(torch.from_numpy(padded[None]))[0].numpy()[: -(-4000 // 9)]
-            logits = window_logits(cells, centres, WINDOW, 9).astype(float)
+            logits = WindowScores.of(model)(cells, centres).astype(float)
             known = sequence.targets != UNKNOWN
             entropy = np.logaddexp(0, logits) - sequence.targets * logits
             weights = known * np.array([0.5, 1.5])

@@ -69,7 +69,8 @@ class _Pace:
 @click.option(
     "--encoder",
     metavar="NAME|PATH",
-    help="Start from the encoder of this model (of any task, or self-pretrained).",
+    help="Start from the encoder of this model (of any task, or self-pretrained), and the motifs "
+    "of one of tracks.",
 )
 @click.option("--init", metavar="NAME|PATH", help="Start from this model of the same labels.")
 @click.option("--freeze", is_flag=True, help="Keep the encoder that it starts from as it is.")

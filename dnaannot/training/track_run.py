@@ -13,8 +13,9 @@ from dnaannot.datasets.tracks import StretchSampler
 from dnaannot.dna.names import counted
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.label_files import label_files
-from dnaannot.nn.checkpoint import load_track_model
+from dnaannot.nn.checkpoint import load_track_model, read_facts
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
+from dnaannot.nn.motifs import MotifScores
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.predict.track_choice import TASKS
@@ -232,14 +233,21 @@ class TrackRun(Run[TrackModel]):
         return model
 
     def _start_motifs(self, data: TrackData, model: TrackModel) -> None:
-        """Learn the motifs of a model that looked for none before, where it has peaks."""
+        """Motifs of the model that the encoder is of, else those of what stands at peaks."""
         if self.init is not None and model.motifs is not None:
             return
         model.add_motifs()
+        assert model.motifs is not None
+        known = None
+        if self.encoder is not None and not self.from_scratch:
+            known = _motifs_of(self.encoder)
+        if known is not None and known.scan.weight.shape == model.motifs.scan.weight.shape:
+            model.motifs.scan.load_state_dict(known.scan.state_dict())
+            return
         steps = self.motif_steps
         if steps is None:
             steps = min(MOTIF_STEPS, (self.steps or 4 * MOTIF_STEPS) // 4)
-        if self.resume or data.sites != "grid" or model.motifs is None:
+        if self.resume or data.sites != "grid":
             return
         columns = [k for k, label in enumerate(data.labels) if label.kind == "binary"]
         labels = learn_motifs(model.motifs, data.train, columns, steps, self.seed)
@@ -271,6 +279,12 @@ class TrackRun(Run[TrackModel]):
             if label.kind == "binary" and positives in (0, counts["validation_known"]):
                 what = "negative" if positives else "positive"
                 self.warn(f"{label.name} has no {what} to validate on; it is not calibrated")
+
+
+def _motifs_of(name: str) -> MotifScores | None:
+    """The motifs of a track model, by its name or path; None where it has none."""
+    path = find(name).path
+    return load_track_model(path)[0].motifs if read_facts(path).get("motifs") else None
 
 
 def _start(label: TrackLabel, rate: float) -> float:

@@ -148,6 +148,20 @@ def test_an_encoder_of_another_task_is_a_start(train, folder, tiny_model):
     assert torch.equal(tensors("m.safetensors"), tensors("genes.safetensors"))
 
 
+def test_motifs_begin_at_narrow_peaks_or_with_those_of_the_encoders_model(train, folder):
+    def scan(name):
+        return load_track_model(folder / name)[0].motifs.scan.weight
+
+    done = train(*SMALL, "--steps", "1", "--motif-steps", "2", "--learning-rate", "1e-9")
+    assert "motifs begin with what stands at the peaks of 1 label" in done.stderr
+    os.rename("m.safetensors", "old.safetensors")
+    done = train(*SMALL, "--steps", "1", "--motif-steps", "0", "--learning-rate", "1e-9")
+    assert "motifs begin" not in done.stderr
+    assert not torch.allclose(scan("m.safetensors"), scan("old.safetensors"), atol=1e-4)
+    train(*SMALL, "--steps", "1", "--encoder", "old.safetensors", "--learning-rate", "1e-9")
+    assert torch.allclose(scan("m.safetensors"), scan("old.safetensors"), atol=1e-6)
+
+
 @pytest.mark.parametrize("start", ["--encoder", "--init"])
 def test_a_start_of_another_preset_is_refused(train, folder, tmp_path, start):
     train(*SMALL, *STEPS)

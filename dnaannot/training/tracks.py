@@ -177,10 +177,11 @@ class TrackValidation:
 
     def logits(self, model: TrackModel) -> np.ndarray:
         """Logits (n, K) of all positions looked at."""
+        piece_logits = partial(self._logits, model, WindowScores.of(model))
         with self.compute.workers() as pool:
-            return np.concatenate(list(pool.map(partial(self._logits, model), self.pieces)))
+            return np.concatenate(list(pool.map(piece_logits, self.pieces)))
 
-    def _logits(self, model: TrackModel, piece: Stretch) -> np.ndarray:
+    def _logits(self, model: TrackModel, scores: WindowScores, piece: Stretch) -> np.ndarray:
         device = self.compute.device
         tokens = torch.from_numpy(piece.tokens[None]).to(device)
         with (
@@ -188,7 +189,7 @@ class TrackValidation:
             torch.autocast(device, torch.bfloat16, enabled=self.compute.bf16),
         ):
             cells = model(tokens)[0, : -(-piece.bases // model.stride)].cpu().numpy()
-        return WindowScores.of(model)(cells, piece.centres)
+        return scores(cells, piece.centres)
 
 
 def _varies(label: TrackLabel, targets: np.ndarray) -> bool:

@@ -73,7 +73,13 @@ def test_least_intron_is_the_grammars():
         (GeneModel(STRIDED), {"encoder.embed.weight", "head.linear.weight"}),
         (
             TrackModel(STRIDED, 3),
-            {"encoder.embed.weight", "head.linear.weight", "words.of_word.weight"},
+            {
+                "encoder.embed.weight",
+                "head.linear.weight",
+                "words.of_word.weight",
+                "motifs.scan.weight",
+                "motifs.of_best.weight",
+            },
         ),
         (MaskedModel(STRIDED), {"encoder.embed.weight", "mlm.vocabulary.weight"}),
         (

@@ -162,7 +162,7 @@ class _Pace:
     "--motif-steps",
     type=FROM_ZERO,
     help="Steps that motifs are learned for alone before, from what stands at narrow peaks.  "
-    "[default: a quarter of the steps, 300 at most]",
+    "[default: a quarter of the steps, a twelfth of the time, 300 at most]",
 )
 @compare_options
 @run_options

@@ -1,9 +1,9 @@
 """Where the motifs of a track model start: from what stands at the middles of its peaks.
 
 Most windows of a peak hold its motif somewhere off their middle or not at all, and most stretches
-hold no peak. So motifs are first learned alone from short pieces: the middles of runs of positive
-windows, the places beside them, and places anywhere, half of the pieces each. Some hundred steps
-find what takes the whole model very many.
+hold no peak. So motifs are first learned alone from short pieces: half of them at the middles of
+runs of positive windows, a quarter beside those, a quarter anywhere. Some hundred steps find what
+takes the whole model very many.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ def learn_motifs(
         Of how many labels the peaks are narrow enough to learn from; where there are none, or
         no steps, the motifs stay as they are.
     """
+    if steps < 1:
+        return 0
     pieces = _Pieces(regions, columns, seed)
     labels = len(pieces.middles)
-    if not labels or steps < 1:
+    if not labels:
         return 0
     scorer = _PieceScorer(motifs, labels)
     optimizer = torch.optim.Adam(scorer.parameters(), lr=RATE)

@@ -244,15 +244,19 @@ class TrackRun(Run[TrackModel]):
         if known is not None and known.scan.weight.shape == model.motifs.scan.weight.shape:
             model.motifs.scan.load_state_dict(known.scan.state_dict())
             return
-        steps = self.motif_steps
-        if steps is None:
-            steps = min(MOTIF_STEPS, (self.steps or 4 * MOTIF_STEPS) // 4)
         if self.resume or data.sites != "grid":
             return
         columns = [k for k, label in enumerate(data.labels) if label.kind == "binary"]
-        labels = learn_motifs(model.motifs, data.train, columns, steps, self.seed)
+        labels = learn_motifs(model.motifs, data.train, columns, self._motif_steps(), self.seed)
         if labels:
             self.note(f"motifs begin with what stands at the peaks of {counted(labels, 'label')}")
+
+    def _motif_steps(self) -> int:
+        """As told, or few beside what follows: a step takes about a third of a second."""
+        if self.motif_steps is not None:
+            return self.motif_steps
+        most = self.steps or self.time_budget or math.inf
+        return int(min(MOTIF_STEPS, most // 4))
 
     def _objective(self, data: TrackData, model: TrackModel, compute: Compute) -> TrackObjective:
         kinds = [label.kind for label in data.labels]

@@ -198,7 +198,7 @@ class TrackModel(TaskModel):
         logits = window_logits_torch(scores, centres, self.window, self.stride)
         if self.motifs is None:
             return logits
-        low = torch.div(centres - self.window // 2, self.stride, rounding_mode="floor")
+        low = first_cells(centres, self.window, self.stride)
         best = best_fits_torch(fits, low, self.cells)
         return logits + best @ self.motifs.of_best.weight.T
 
@@ -250,7 +250,7 @@ class WindowScores:
         return logits + np.einsum("nm,km->nk", best, self.of_best)
 
 
-def first_cells(centres: np.ndarray, window: int, stride: int) -> np.ndarray:
+def first_cells(centres: Cells, window: int, stride: int) -> Cells:
     """First cell (n,) of the window around each position (n,); negative before the sequence."""
     return (centres - window // 2) // stride
 
@@ -283,7 +283,7 @@ def window_logits_torch(cells: Tensor, centres: Tensor, window: int, stride: int
         cells: (m, 2, K) scores of cells that begin at position 0.
         centres: (n,) int64 positions, each in one of the cells.
     """
-    low = torch.div(centres - window // 2, stride, rounding_mode="floor")
+    low = first_cells(centres, window, stride)
     high = (low + window // stride).clamp(0, len(cells))
     low = low.clamp(0, len(cells))
     sums = torch.cat((cells.new_zeros(1, cells.shape[2]), cells[:, 0].cumsum(0)))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dnaannot.datasets.tracks import TrackRegion, is_known, is_positive
-from dnaannot.dna.sequence import C, G, N
+from dnaannot.dna.sequence import C, G, N, runs
 from dnaannot.nn.motifs import MotifScores
 
 MOTIF_STEPS, PIECE, BATCH, RATE = 300, 256, 256, 5e-3
@@ -110,10 +110,10 @@ class _Pieces:
         for number, region in enumerate(self._regions):
             centres = region.sequence.centres[region.rows]
             positive = is_positive(region.sequence.targets[region.rows, column])
-            edges = np.flatnonzero(np.diff(positive, prepend=False, append=False))
-            first, last = edges[::2], edges[1::2] - 1
-            widths = centres[last] - centres[first]
-            parts.append(np.stack((np.full(len(first), number), (first + last) // 2, widths), 1))
+            first, end = runs(positive).T
+            widths = centres[end - 1] - centres[first]
+            middles = (first + end - 1) // 2
+            parts.append(np.stack((np.full(len(first), number), middles, widths), 1))
         return np.concatenate(parts)
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:

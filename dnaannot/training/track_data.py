@@ -58,6 +58,7 @@ class TrackData:
     Attributes:
         labels: the K labels, as columns of the targets.
         sites: "grid" or "cpg", as a model says it.
+        is_dense: positions are all those of a grid, not some that the label files have.
         train, validation: regions.
         counts: by label, positives and known positions to train on and to validate on.
         hashes: SHA-256 of each file by name.
@@ -69,6 +70,7 @@ class TrackData:
 
     labels: tuple[TrackLabel, ...] = ()
     sites: str = "grid"
+    is_dense: bool = True
     train: list[TrackRegion] = field(default_factory=list)
     validation: list[TrackRegion] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -107,7 +109,8 @@ def read_track_data(
             value, to learn from.
     """
     sources = [open_source(path, rules) for path in assembly.labels]
-    data = TrackData(_labels(sources), "cpg" if sites_of(sources) == "cpg" else "grid")
+    sites = sites_of(sources)
+    data = TrackData(_labels(sources), "cpg" if sites == "cpg" else "grid", sites is None)
     data.notes = [note for source in sources for note in source.notes]
     genome, file_of = _genome(assembly.genomes)
     sequences = _sequences(assembly, genome, sources, rules.window, data)

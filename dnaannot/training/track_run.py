@@ -19,7 +19,7 @@ from dnaannot.nn.motifs import MotifScores
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.predict.track_choice import TASKS
-from dnaannot.training.motif_start import MOTIF_STEPS, learn_motifs
+from dnaannot.training.motif_start import MOTIF_STEPS, Peaks, learn_motifs, renew_motifs
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, Run, folder_and_name
 from dnaannot.training.start import (
@@ -234,7 +234,8 @@ class TrackRun(Run[TrackModel]):
 
     def _start_motifs(self, data: TrackData, model: TrackModel) -> None:
         """Motifs of the model that the encoder is of, else those of what stands at peaks."""
-        if self.init is not None and model.motifs is not None:
+        is_new = model.motifs is None or self.init is None
+        if not is_new and not self.motif_steps:
             return
         model.add_motifs()
         assert model.motifs is not None
@@ -244,12 +245,21 @@ class TrackRun(Run[TrackModel]):
         if known is not None and known.scan.weight.shape == model.motifs.scan.weight.shape:
             model.motifs.scan.load_state_dict(known.scan.state_dict())
             return
-        if self.resume or data.sites != "grid":
+        if self.resume or not data.is_dense:
             return
         columns = [k for k, label in enumerate(data.labels) if label.kind == "binary"]
-        labels = learn_motifs(model.motifs, data.train, columns, self._motif_steps(), self.seed)
-        if labels:
-            self.note(f"motifs begin with what stands at the peaks of {counted(labels, 'label')}")
+        peaks, steps = Peaks.of(data.train, columns), self._motif_steps()
+        if not (peaks and steps):
+            return
+        self.note(
+            f"motifs first learn what stands at the peaks of {counted(len(peaks.columns), 'label')}"
+            f", for {counted(steps, 'step')}"
+        )
+        if is_new:
+            learn_motifs(model.motifs, peaks, steps, self.seed, self.threads)
+        else:
+            renewed = renew_motifs(model.motifs, peaks, steps, self.seed, self.threads)
+            self.note(f"{counted(renewed, 'motif')} that had counted for little learned anew")
 
     def _motif_steps(self) -> int:
         """As told, or few beside what follows: a step takes about a third of a second."""

@@ -8,7 +8,7 @@ from dnaannot.datasets.tracks import UNKNOWN, TrackRegion, TrackSequence
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.nn.motifs import MotifScores
 from dnaannot.training import motif_start
-from dnaannot.training.motif_start import learn_motifs
+from dnaannot.training.motif_start import Peaks, enriched, learn_motifs, renew_motifs
 
 SITE = np.array([2, 2, 0, 1, 1, 0, 1, 3, 0, 2, 2, 3, 2, 2], np.uint8)
 LENGTH = 300_000
@@ -41,47 +41,78 @@ def margin(motifs):
     return float(((one.mean(0) - other.mean(0)) / other.std(0)).max())
 
 
-def learned(sequence, columns=(0, 1, 2), steps=120, seed=1, start=0):
+def peaks_of(sequence, columns=(0, 1, 2), start=0):
+    return Peaks.of([TrackRegion(sequence, start, LENGTH)], columns)
+
+
+def learned(sequence, steps=2, seed=1, threads=1):
     torch.manual_seed(0)
     motifs = MotifScores(3, 8, 16)
-    region = TrackRegion(sequence, start, LENGTH)
-    return motifs, learn_motifs(motifs, [region], columns, steps, seed)
+    learn_motifs(motifs, peaks_of(sequence), steps, seed, threads)
+    return motifs
+
+
+def test_only_narrow_peaks_count(sequence):
+    assert peaks_of(sequence).columns == [0]
+    assert not peaks_of(sequence, columns=(1, 2))
+
+
+def test_the_words_of_the_site_are_enriched(sequence):
+    words = enriched(peaks_of(sequence))
+    strands = ["".join(map(str, codes)) for codes in (SITE, reverse_complement(SITE))]
+    assert 1 <= len(words) <= 8
+    assert any("".join(map(str, words[0])) in strand for strand in strands)
+
+
+def test_no_word_is_enriched_where_peaks_are_anywhere(sequence):
+    targets = np.zeros_like(sequence.targets)
+    targets[::20, 0] = 1
+    assert enriched(peaks_of(TrackSequence("s", sequence.codes, sequence.centres, targets))) == []
 
 
 def test_motifs_fit_what_stands_at_peaks(sequence, monkeypatch):
     monkeypatch.setattr(motif_start, "BATCH", 128)
-    motifs, labels = learned(sequence, steps=0)
-    before = margin(motifs)
-    assert labels == 0
-    motifs, labels = learned(sequence)
-    assert labels == 1
+    torch.manual_seed(0)
+    before = margin(MotifScores(3, 8, 16))
+    motifs = learned(sequence, steps=60)
     assert margin(motifs) > max(6, 3 * before)
     assert not motifs.of_best.weight.any()
     assert motifs.scan.weight.grad is None
 
 
-def test_wide_peaks_and_none_leave_motifs_as_they_are(sequence):
-    motifs, labels = learned(sequence, columns=(1, 2), steps=2)
-    assert labels == 0
-    torch.manual_seed(0)
-    assert torch.equal(motifs.scan.weight, MotifScores(3, 8, 16).scan.weight)
+def test_without_words_they_are_found_too(sequence, monkeypatch):
+    monkeypatch.setattr(motif_start, "BATCH", 128)
+    monkeypatch.setattr(motif_start, "_LEAST_SCORE", np.inf)
+    assert margin(learned(sequence, steps=100)) > 6
 
 
-def test_the_same_seed_gives_the_same(sequence):
-    one, other, third = (learned(sequence, steps=2, seed=n)[0].scan.weight for n in (1, 1, 2))
+def test_the_same_seed_gives_the_same_on_any_number_of_threads(sequence):
+    one, other = (learned(sequence, threads=n).scan.weight for n in (1, 3))
     assert torch.equal(one, other)
-    assert not torch.equal(one, third)
+    assert not torch.equal(one, learned(sequence, seed=2).scan.weight)
+
+
+def test_motifs_that_count_are_not_learned_anew(sequence):
+    torch.manual_seed(0)
+    motifs = MotifScores(3, 8, 16)
+    with torch.no_grad():
+        motifs.of_best.weight[1, 5], motifs.of_best.weight[0, 7] = -2.0, 0.1
+    before = motifs.scan.weight.detach().clone()
+    assert renew_motifs(motifs, peaks_of(sequence), 2, 1) == 15
+    same = (motifs.scan.weight == before).all(2).all(1)
+    assert same.nonzero().tolist() == [[5]]
+    assert motifs.of_best.weight.nonzero().tolist() == [[1, 5]]
 
 
 def test_pieces_lie_around_the_middles_of_peaks_in_the_region(sequence):
-    region = TrackRegion(sequence, 100_000, LENGTH)
-    pieces = motif_start._Pieces([region], [0], 1)
-    rows = pieces.middles[0][:, 1] + region.rows.start
+    peaks = peaks_of(sequence, [0], start=100_000)
+    region = peaks.regions[0]
+    rows = peaks.middles[0][:, 1] + region.rows.start
     assert sequence.targets[rows, 0].all()
     assert sequence.centres[rows].min() >= 100_000
     runs = np.flatnonzero(np.diff(sequence.targets[region.rows, 0].astype(int)) == 1)
     assert abs(len(rows) - len(runs)) <= 1
-    codes, targets = pieces.batch()
+    codes, targets = peaks.batch(1, 0)
     assert codes.shape == (motif_start.BATCH, motif_start.PIECE)
     assert targets[: motif_start.BATCH // 2].all()
     assert 0 < targets[motif_start.BATCH // 2 :].mean() < 0.6
@@ -91,7 +122,5 @@ def test_unknown_targets_and_ends_of_sequences_do_no_harm(sequence):
     targets = sequence.targets.copy()
     targets[::3] = UNKNOWN
     targets[[0, -1], 0] = 1
-    short = TrackSequence("s", sequence.codes, sequence.centres, targets)
-    motifs, labels = learned(short, columns=(0,), steps=3)
-    assert labels == 1
+    motifs = learned(TrackSequence("s", sequence.codes, sequence.centres, targets), steps=3)
     assert torch.isfinite(motifs.scan.weight).all()

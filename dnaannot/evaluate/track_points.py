@@ -124,20 +124,22 @@ def _methylation_points(
     path = pair.measured.path
     methylation = read_bedmethyl(path, rules.min_reads)
     check_names(methylation, sizes, path)
-    spans = {
-        name: np.stack((sites.positions, sites.positions + 2), axis=1)
-        for name, sites in methylation.items()
-    }
-    check_within(spans, sizes, path)
+    check_within(
+        {name: np.repeat(of.positions[:, None], 2, 1) + (0, 1) for name, of in methylation.items()},
+        sizes,
+        path,
+    )
     n_cpgs = n_sites = 0
     points: list[tuple[str, Points]] = []
     for name in [name for name in sizes if name in methylation]:
+        sites = methylation[name].positions
         shares = methylation[name].percent / 100.0
-        kept = np.ones(len(shares), bool)
+        kept = (sites >= 0) & (sites + 2 <= sizes[name])
         if genome is not None:
-            kept = np.isin(methylation[name].positions, genome[name].cpgs)
+            kept &= np.isin(sites, genome[name].cpgs)
         n_cpgs, n_sites = n_cpgs + int(kept.sum()), n_sites + len(kept)
         labels = methylation_states(shares).astype(float)
-        points.append((name, Points(spans[name][kept], labels[kept], shares[kept])))
+        spans = np.stack((sites, sites + 2), axis=1)
+        points.append((name, Points(spans[kept], labels[kept], shares[kept])))
     check_cpg_share(n_cpgs, n_sites, path)
     yield from points

@@ -22,6 +22,7 @@ from dnaannot.formats.label_files import LabelKind
 
 DENSITY_BINS = (0, 10, 20, 40, 1 << 30)
 """Upper bounds, inclusive, of the CpGs in the window around a CpG; the first is no bin."""
+DENSITY_WINDOW = 512
 DENSITY_NAMES = ("1-10", "11-20", "21-40", "> 40")
 _KNOWN_SHARE = 0.5
 _FEW = 30
@@ -258,15 +259,25 @@ def _compare(
         kept &= _inside(regions, name, points.spans)
     starts, ends = starts[kept], ends[kept]
     middles = (starts + ends) // 2
+    is_methylation = track.task == METHYLATION or kind is LabelKind.METHYLATION
+    if is_methylation and facts is not None:
+        middles = _within_cpgs(middles, facts.cpgs)
     if track.is_centred:
         found = values.window_means(name, np.maximum(middles - 1, 0), middles + 1)
     else:
         found = values.window_means(name, starts, ends)
     density = np.full(len(starts), -1)
-    if facts is not None and (track.task == METHYLATION or kind is LabelKind.METHYLATION):
-        low, high = np.searchsorted(facts.cpgs, (middles - 256, middles + 256))
+    if is_methylation and facts is not None:
+        around = np.add.outer((-DENSITY_WINDOW // 2, DENSITY_WINDOW // 2), middles)
+        low, high = np.searchsorted(facts.cpgs, around)
         density = high - low
     return _Compared(found, points.labels[kept], points.amounts[kept], density)
+
+
+def _within_cpgs(middles: np.ndarray, cpgs: np.ndarray) -> np.ndarray:
+    """Middles (n,) of windows as the middles of CpGs: of some tables they are those of the Cs."""
+    is_between = np.isin(middles - 1, cpgs).sum() >= np.isin(middles, cpgs).sum()
+    return middles if is_between else middles + 1
 
 
 def _inside(regions: Regions, name: str, spans: np.ndarray) -> np.ndarray:

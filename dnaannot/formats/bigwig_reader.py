@@ -76,10 +76,13 @@ class BigWig:
         except RuntimeError as error:
             raise _damaged(self.path) from error
 
-    def window_means(self, sequence: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    def window_means(
+        self, sequence: str, starts: np.ndarray, ends: np.ndarray, missing: float | None = None
+    ) -> np.ndarray:
         """Mean value of windows [start, end), (n,) float32, in any order.
 
-        Bases without a value do not count; a window without any is NaN.
+        Args:
+            missing: as `means` takes it; a window without any value is NaN by default.
 
         Raises:
             InputFormatError: the file is damaged.
@@ -94,6 +97,8 @@ class BigWig:
             last = int(np.searchsorted(ascending, low + _STRETCH))
             rows = order[first:last]
             values = self.values(sequence, low, int(ends[rows].max()))
+            if missing is not None:
+                values = np.where(np.isnan(values), missing, values)
             means[rows] = _window_means(values, starts[rows] - low, ends[rows] - low)
             first = last
         return means

@@ -13,6 +13,8 @@ _FIRST, _FACTOR = 16, 4
 _CHUNK = 1 << 16
 _FEW = 32
 """A level of so few summaries needs none above it."""
+_MOST_BASES = 1 << 30
+"""Of a summary; the format counts them in 32 bits."""
 
 
 class Zooms:
@@ -23,7 +25,7 @@ class Zooms:
     """
 
     def __init__(self) -> None:
-        self._reduction = 0
+        self._reduction = self._longest = 0
         self._merge: _Merger | None = None
         self._spool = Spool()
 
@@ -35,8 +37,9 @@ class Zooms:
         """
         if self._merge is None:
             apart = np.append(np.diff(starts), ends[:1] - starts[:1])
-            self._reduction = _FIRST * max(1, int(np.median(apart)))
+            self._reduction = min(_FIRST * max(1, int(np.median(apart))), _MOST_BASES)
             self._merge = _Merger(self._reduction)
+        self._longest = max(self._longest, int(ends[-1]))
         first = _firsts(starts // self._reduction)
         wide, value = ends - starts, values.astype(np.float64)
         summaries = np.empty(len(first), SUMMARY)
@@ -57,11 +60,13 @@ class Zooms:
         if self._merge is None:
             return
         self._spool.write(self._merge.rest().tobytes())
-        for _ in range(MOST_LEVELS):
+        for level in range(1, MOST_LEVELS + 1):
             yield self._reduction, _read(self._spool)
-            if self._spool.rewind() <= _FEW * SUMMARY.itemsize:
+            is_whole = self._reduction >= self._longest  # one summary a sequence
+            is_few = self._spool.rewind() <= _FEW * SUMMARY.itemsize
+            if is_whole or is_few or level == MOST_LEVELS:
                 return
-            self._reduction *= _FACTOR
+            self._reduction = min(self._reduction * _FACTOR, _MOST_BASES)
             finer, self._spool = self._spool, Spool()
             merge = _Merger(self._reduction)
             for chunk in _read(finer):

@@ -45,10 +45,10 @@ def file_names(tracks: Sequence[Track], form: TrackFormat) -> list[str]:
     Labels that differ only in what a file's name cannot hold are numbered.
     """
     if form in _ONE_FILE_EACH:
-        stems = numbered((_safe(each.task, each.label, each.model) for each in tracks), ".")
+        stems = numbered((safe_name(each.task, each.label, each.model) for each in tracks), ".")
         return [stem + _ONE_FILE_EACH[form] for stem in stems]
     tasks = sorted({track.task for track in tracks})
-    name = _safe(tasks[0] if len(tasks) == 1 else "tracks", tracks[0].model)
+    name = safe_name(tasks[0] if len(tasks) == 1 else "tracks", tracks[0].model)
     return [name + _ALL_IN_ONE[form]] * len(tracks)
 
 
@@ -64,7 +64,8 @@ def numbered(names: Iterable[str], mark: str) -> list[str]:
     return list(found)
 
 
-def _safe(*parts: str) -> str:
+def safe_name(*parts: str) -> str:
+    """Parts of a file's name, joined by dots, whatever they hold."""
     return ".".join(re.sub(r"[^\w+-]+", "_", part) for part in parts)
 
 

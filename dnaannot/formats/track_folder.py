@@ -13,7 +13,7 @@ from dnaannot.errors import OutputError
 from dnaannot.formats.output_folder import atomic_folder, check_folder
 from dnaannot.formats.track_files import Add, Track, TrackFormat, file_names, track_files
 from dnaannot.formats.track_hub import HUB, read_assembly, write_hub
-from dnaannot.formats.track_table import TABLE, Row, read_table, write_table
+from dnaannot.formats.track_table import TABLE, Row, check_table, read_table, write_table
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class TrackFolder:
                 holds a file of the same name that is not of an earlier run.
         """
         check_folder(self.path)
+        check_table(self.path)
         rows = read_table(self.path)
         for row in rows:
             if row.genome_bases not in ("", self.genome_bases):

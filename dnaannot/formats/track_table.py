@@ -44,26 +44,31 @@ class Row(NamedTuple):
 
 
 def read_table(folder: str | Path) -> list[Row]:
-    """The rows of the folder's table whose files are there; none where there is no table.
+    """The rows of the folder's table whose files are there; none where there is no such table."""
+    return [row for row in _rows(Path(folder)) if (Path(folder) / row.file).exists()]
+
+
+def check_table(folder: str | Path) -> None:
+    """Refuse to replace what is called `tracks.tsv` and was not written by this program.
 
     Raises:
-        OutputError: what is called `tracks.tsv` there was not written by this program.
+        OutputError: there is such a file in the folder.
     """
     path = Path(folder) / TABLE
-    if not path.exists():
-        return []
-    rows: list[Row] = []
-    with contextlib.suppress(DnaannotError):
-        lines = [text.split("\t") for _, text in read_lines(path)]
-        if lines[0] == list(Row._fields) and all(len(x) == len(Row._fields) for x in lines):
-            rows = [Row(*("" if x == _NOTHING else x for x in line)) for line in lines[1:]]
-    if not rows:
+    if path.exists() and not _rows(Path(folder)):
         raise OutputError(
             "was not written by this program and would be replaced.",
             path=path,
             remedy="Choose another folder, or move it away.",
         )
-    return [row for row in rows if (Path(folder) / row.file).exists()]
+
+
+def _rows(folder: Path) -> list[Row]:
+    with contextlib.suppress(DnaannotError, IndexError):
+        lines = [text.split("\t") for _, text in read_lines(folder / TABLE)]
+        if lines[0] == list(Row._fields) and all(len(x) == len(Row._fields) for x in lines):
+            return [Row(*("" if x == _NOTHING else x for x in line)) for line in lines[1:]]
+    return []
 
 
 def write_table(folder: str | Path, rows: Iterable[Row]) -> None:

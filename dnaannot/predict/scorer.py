@@ -107,11 +107,16 @@ def tiles(length: int, stride: int, halo: int, size: int | None = None) -> list[
     Args:
         halo: bases to each side that a kept base depends on, a multiple of the stride.
         size: bases a tile, a multiple of the stride; `tile_length` by default.
+
+    Raises:
+        ValueError: a tile has no base but halos.
     """
     size = size or tile_length(length, stride)
     if length <= size:
         return [Tile(0, 0, length)]
     core = size - 2 * halo
+    if core <= 0:
+        raise ValueError(f"tiles of {size} bases do not hold halos of {halo}")
     return [Tile(at - halo, at, min(at + core, length)) for at in range(0, length, core)]
 
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dnaannot.dna.interval import Interval
+import numpy as np
+
+from dnaannot.dna.interval import Interval, union
 from dnaannot.dna.names import listed
 from dnaannot.errors import DataError
 
@@ -32,14 +34,14 @@ def split(
         DataError: a region begins past the sequence's end.
     """
     left_out = sorted(_on(name, length, excluded))
-    wanted = _on(name, length, validation)
+    wanted = union(np.array(_on(name, length, validation), np.int64).reshape(-1, 2)).tolist()
     held_out = [
         (max(start, low), min(end, high))
         for start, end in wanted
         for low, high in _between(left_out, length)
         if max(start, low) < min(end, high)
     ]
-    return Split(_between(sorted([*wanted, *left_out]), length), held_out)
+    return Split(_between(sorted([*map(tuple, wanted), *left_out]), length), held_out)
 
 
 def check_sequences(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnaannot.datasets.tracks import GRID_STEP, UNKNOWN, grid_centres, peak_targets
+from dnaannot.datasets.tracks import UNKNOWN, grid_centres, peak_targets
 from dnaannot.errors import DataError
 from dnaannot.formats.bedmethyl import Methylation, methylation_states, read_bedmethyl
 from dnaannot.formats.bigwig_reader import BigWig
@@ -118,7 +118,10 @@ class LabelSource(ABC):
 
 
 class Peaks(LabelSource):
-    """Intervals: a window is positive where they cover enough of it, negative elsewhere."""
+    """Intervals: a window is positive where they cover enough of it, negative elsewhere.
+
+    Of a sequence that the file does not name nothing is known.
+    """
 
     def __init__(self, path: Path, rules: LabelRules) -> None:
         self.path, self._window = path, rules.window
@@ -133,12 +136,16 @@ class Peaks(LabelSource):
         check_within(self._peaks, _sizes(genome), self.path)
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        peaks = self._peaks.get(name, np.zeros((0, 2), np.int64))
-        return peak_targets(peaks, centres, self._window, self._least)[:, None]
+        if name not in self._peaks:
+            return self.nothing(centres)
+        return peak_targets(self._peaks[name], centres, self._window, self._least)[:, None]
 
 
 class Signal(LabelSource):
-    """A bigWig: the mean over a window, as log1p, or whether it reaches a threshold."""
+    """A bigWig: the mean over a window, as log1p, or whether it reaches a threshold.
+
+    Bases without a value count as 0; of a sequence without any nothing is known.
+    """
 
     def __init__(self, path: Path, rules: LabelRules) -> None:
         self.path, self._window, self._threshold = path, rules.window, rules.threshold
@@ -156,15 +163,12 @@ class Signal(LabelSource):
         check_sizes(self._sizes, _sizes(genome), self.path)
 
     def targets(self, name: str, codes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        if name not in self._sizes:
-            return self.nothing(centres)
-        bin_size = GRID_STEP // 2
+        starts = centres - self._window // 2
+        ends = np.minimum(starts + self._window, len(codes))
         with BigWig(self.path) as track:
-            bins = track.means(name, bin_size, missing=0.0).astype(np.float64)
-        sums = np.concatenate(([0.0], np.cumsum(bins)))
-        low = np.clip((centres - self._window // 2) // bin_size, 0, len(bins))
-        high = np.clip((centres + self._window // 2) // bin_size, 0, len(bins))
-        means = (sums[high] - sums[low]) / np.maximum(high - low, 1)
+            if name not in self._sizes or not track.has_values(name):
+                return self.nothing(centres)
+            means = track.window_means(name, np.maximum(starts, 0), ends, missing=0.0)
         if self._threshold is not None:
             return (means >= self._threshold).astype(np.uint8)[:, None]
         return np.log1p(np.maximum(means, 0)).astype(np.float32)[:, None]

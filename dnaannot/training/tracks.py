@@ -209,7 +209,9 @@ def _piece(region: TrackRegion, at: int, core: int, flank: int, stride: int) -> 
 def track_metrics(
     labels: Sequence[TrackLabel], logits: np.ndarray, targets: np.ndarray
 ) -> dict[str, float]:
-    """Metrics of each label, their means over tasks, and the `score`.
+    """Metrics of each label, their means over groups, and the `score`.
+
+    Where a label is called as a group is, the mean stands.
 
     Labels that nothing is known of, or of which all is alike, are left out.
 
@@ -230,7 +232,7 @@ def track_metrics(
             of_label[f"{label.name}.{name}"] = value
             groups.setdefault(f"{group_of(label)}.{name}", []).append(value)
     means = {name: float(np.mean(values)) for name, values in groups.items()}
-    return {**means, **of_label, "score": float(np.mean(scores)) if scores else 0.0}
+    return {**of_label, **means, "score": float(np.mean(scores)) if scores else 0.0}
 
 
 def group_of(label: TrackLabel) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,16 @@ _FACTOR = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 class BasePairs(click.ParamType):
-    """A length in bases, as a number or with a suffix: 20000, 20k, 20kb, 1.5M."""
+    """A length in bases, as a number or with a suffix: 20000, 20k, 20kb, 1.5M.
+
+    Args:
+        least, most: bounds, both allowed.
+    """
 
     name = "BP"
+
+    def __init__(self, least: int = 1, most: float = math.inf) -> None:
+        self.least, self.most = least, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
@@ -32,6 +40,8 @@ class BasePairs(click.ParamType):
             self.fail(
                 f"'{value}' is no length in bases; write for example 20000 or 20k.", param, ctx
             )
+        if not self.least <= bases <= self.most:
+            self.fail(f"'{value}' is not from {self.least:,} to {self.most:,} bases.", param, ctx)
         return int(bases)
 
 

@@ -113,7 +113,7 @@ class _Pace:
 )
 @click.option(
     "--window",
-    type=BasePairs(),
+    type=BasePairs(least=32, most=16_384),
     default=512,
     show_default=True,
     help="Bases around a position that its label is about.",

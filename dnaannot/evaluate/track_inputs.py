@@ -31,6 +31,7 @@ class Predicted:
         label: such as `dnase__k562`.
         task: such as "accessibility"; "" where nothing says.
         unit: "probability", "percent" or "signal"; "" where nothing says.
+        model: that predicts it; "" where nothing says.
         is_centred: a value is about the window around it, so that a window's value is that at
             its middle; else it is the mean over the window.
     """
@@ -39,6 +40,7 @@ class Predicted:
     label: str
     task: str = ""
     unit: str = ""
+    model: str = ""
     is_centred: bool = False
 
     @property
@@ -137,7 +139,7 @@ def _table(folder: Path) -> list[Predicted]:
     if not (folder / TABLE).exists():
         return []
     return [
-        Predicted(folder / row.file, row.label, row.task, row.unit, is_centred=True)
+        Predicted(folder / row.file, row.label, row.task, row.unit, row.model, is_centred=True)
         for row in read_table(folder)
         if row.what == "bigwig"
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,18 +102,21 @@ def score_tracks(
     no CG. Of regions, only windows that lie in one as a whole count.
 
     Returns:
-        The scores in the order of the pairs, and notes for the user.
+        The scores in the order of the pairs, and notes for the user. Tracks of several models are
+        named with these, and have means of their own.
 
     Raises:
         InputFormatError: a file is not what it should be.
         DataError: a file does not belong to the others; nothing can be compared; no label has
             a positive.
     """
-    rules = rules or TrackRules()
+    rules, pairs = rules or TrackRules(), list(pairs)
+    several = len({pair.predicted.model for pair in pairs}) > 1
     scores: list[LabelScore] = []
     notes: list[str] = []
     for done, pair in enumerate(pairs, 1):
-        scores.append(_score(pair, rules, genome, regions, notes))
+        score = _score(pair, rules, genome, regions, notes)
+        scores.append(_named_with(pair.predicted.model, score) if several else score)
         on_pair(done)
     if not any(each.ranking is None or each.ranking.positives for each in scores):
         raise DataError(
@@ -121,6 +124,12 @@ def score_tracks(
             remedy="Compare more of the genome, or look at the label files.",
         )
     return scores, list(dict.fromkeys(notes))
+
+
+def _named_with(model: str, score: LabelScore) -> LabelScore:
+    """The score of one of several models, which its label and task tell."""
+    by = f" by {model or 'another model'}"
+    return replace(score, label=score.label + by, task=score.task + by)
 
 
 def means(scores: Sequence[LabelScore]) -> list[Mean]:

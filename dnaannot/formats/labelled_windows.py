@@ -110,7 +110,7 @@ def read_windows(
         matrix = np.array(
             [[_label(row, column, path) for column in taken] for row in rows], np.int8
         )
-    notes = _notes(header, {*where, *kept, *taken}, path)
+    notes = _notes(header, {*where, *kept, *taken}, path) + _ambiguous(rows, header, taken, path)
     return WindowTable(found, _by_sequence(rows, matrix), notes)
 
 
@@ -196,6 +196,20 @@ def _notes(header: Sequence[str], used: Collection[int], path: str | Path) -> tu
     if not passed:
         return ()
     return (f"{display_name(path)}: columns without labels are passed over: {listed(passed)}.",)
+
+
+def _ambiguous(
+    rows: Sequence[_Row], header: Sequence[str], taken: Sequence[int], path: str | Path
+) -> tuple[str, ...]:
+    """A note where a column of 0, 1 and empty cells might have been meant as lists of numbers."""
+    column = next((k for k in taken if header[k].lower() in _LIST), None)
+    cells = {row.cells[column] for row in rows} if column is not None else set()
+    if column is None or "" not in cells or not cells <= {"", "0", "1"}:
+        return ()
+    return (
+        f"{display_name(path)}: column '{header[column]}' is read as one label, 0 or 1, and empty "
+        "as not known; as lists of numbers it would need one above 1.",
+    )
 
 
 def _label(row: _Row, column: int, path: str | Path) -> int:

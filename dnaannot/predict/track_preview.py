@@ -40,7 +40,9 @@ class Preview:
             if len(self._stretches) == PICTURES:
                 break
         self._values: list[list[Values]] = [[] for _ in self._stretches]
-        self.names = [f"preview.{safe_name(title)}.{n}.png" for n in range(1, len(self._stretches) + 1)]
+        self.names = [
+            f"preview.{safe_name(title)}.{n}.png" for n in range(1, len(self._stretches) + 1)
+        ]
 
     def spans(self, sequence: str) -> np.ndarray:
         """The `union` (m, 2) of what is shown of a sequence."""

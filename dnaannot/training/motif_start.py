@@ -83,7 +83,7 @@ class Peaks:
         random, half, quarter = np.random.default_rng((seed, step)), BATCH // 2, BATCH // 4
         labels = random.integers(len(self.middles), size=half)
         places = [self.middles[k][random.integers(len(self.middles[k]))] for k in labels]
-        places += [self._beside(*places[n], random) for n in random.integers(half, size=quarter)]
+        places += [self._beside(places[n], random) for n in random.integers(half, size=quarter)]
         sizes = np.array([each.rows.stop - each.rows.start for each in self.regions])
         chosen = random.choice(len(sizes), size=quarter, p=sizes / sizes.sum())
         places += [np.array((n, random.integers(sizes[n]))) for n in chosen]
@@ -91,7 +91,8 @@ class Peaks:
         codes, targets = zip(*parts, strict=True)
         return np.concatenate(codes), np.stack(targets)
 
-    def _beside(self, number: int, row: int, random: np.random.Generator) -> np.ndarray:
+    def _beside(self, place: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        number, row = place
         rows = self.regions[number].sequence.centres[self.regions[number].rows]
         away = random.integers(*_BESIDE) * random.choice((-1, 1))
         return np.array((number, min(np.searchsorted(rows, rows[row] + away), len(rows) - 1)))
@@ -131,9 +132,7 @@ def learn_motifs(
     motifs.zero_grad()
 
 
-def renew_motifs(
-    motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threads: int = 1
-) -> int:
+def renew_motifs(motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threads: int = 1) -> int:
     """Learn motifs anew that count for little; arguments as `learn_motifs`.
 
     Returns:

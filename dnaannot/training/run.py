@@ -85,6 +85,7 @@ class Run(ABC, Generic[Model]):
         species, licence: for the model's card.
         threads: CPU workers; their number changes no weight.
         from_scratch: begin with random weights in the encoder that the run names, of its shape.
+        spent: seconds of the time budget that the job has taken to begin.
     """
 
     LENGTHS: ClassVar[tuple[str, ...]] = ("time_budget", "steps")
@@ -109,6 +110,7 @@ class Run(ABC, Generic[Model]):
     device: str = "auto"
     threads: int = 1
     from_scratch: bool = False
+    spent: float = field(default=0.0, init=False)
 
     @abstractmethod
     def job(self, compute: Compute) -> Job[Model]:
@@ -237,7 +239,7 @@ class Run(ABC, Generic[Model]):
             return self.schedule(Trainer.steps_of(self.state_path))
         assert self.time_budget is not None
         trial = self._trainer(job, compute, self.schedule(TRIAL_STEPS), lambda *_: None)
-        steps = trial.steps_within(self.time_budget, TRIAL_STEPS)
+        steps = trial.steps_within(self.time_budget - self.spent, TRIAL_STEPS)
         self.note(f"{steps:,} steps fit the time budget")
         return self.schedule(steps)
 
@@ -258,7 +260,7 @@ class Run(ABC, Generic[Model]):
         return {
             name: value if isinstance(value, int | float | str | None) else list(value)
             for name, value in values.items()
-            if name not in ("note", "warn")
+            if name not in ("note", "warn", "spent")
         }
 
     def _trainer(

@@ -18,6 +18,7 @@ from dnaannot.datasets.tracks import (
     is_positive,
 )
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.names import listed
 from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_checks import check_counts
@@ -180,15 +181,22 @@ def _like(
     sources: Sequence[LabelSource], held_out: Assembly, rules: LabelRules
 ) -> list[LabelSource]:
     """For each source its counterpart in another assembly, in the same order."""
-    there = {label_name(path): path for path in held_out.labels}
+    there: dict[str, Path] = {}
+    for path in held_out.labels:
+        if there.setdefault(label_name(path), path) != path:
+            raise DataError(
+                f"two files hold the label {label_name(path)!r}.",
+                path=path,
+                remedy="Rename one, or put it elsewhere.",
+            )
     found: list[LabelSource] = []
     for source in sources:
-        path = there.get(label_name(source.path))
-        other = _Absent(source) if path is None else open_source(path, rules)
+        namesake = there.get(label_name(source.path))
+        other = _Absent(source) if namesake is None else open_source(namesake, rules)
         if other.labels != source.labels or other.sites != source.sites:
             raise DataError(
                 "holds other labels than its namesake of the training genome.",
-                path=path,
+                path=namesake,
                 remedy="Give a file of the same kind, with the same labels.",
             )
         found.append(other)
@@ -231,6 +239,7 @@ def _sequences(
         source.check(genome)
         if source.names:
             data.hashes[unlike(source.path, data.hashes)] = file_hash(source.path)
+    data.notes += _unshared(sources, genome)
     span = _CPG_SPAN if data.sites == "cpg" else 0
     sequences = []
     for name, codes in genome.items():
@@ -243,6 +252,17 @@ def _sequences(
             "no position of the genome is labelled.", path=assembly.genomes[0], remedy=remedy
         )
     return sequences
+
+
+def _unshared(sources: Sequence[LabelSource], genome: Mapping[str, np.ndarray]) -> list[str]:
+    """What to tell of sequences that only the labels or only the genome have."""
+    named = dict.fromkeys(name for source in sources for name in source.names)
+    absent = [name for name in named if name not in genome]
+    silent = [name for name in genome if name not in named]
+    notes = [f"labels are also of sequences that are in no genome: {listed(absent)}"] * bool(absent)
+    if silent:
+        notes.append(f"no label file speaks of {listed(silent)}; nothing is learned there")
+    return notes
 
 
 def _split(

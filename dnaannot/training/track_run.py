@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
-from dnaannot.dna.names import counted
+from dnaannot.dna.names import counted, listed
 from dnaannot.errors import DataError, ModelError
 from dnaannot.formats.label_files import label_files
 from dnaannot.nn.checkpoint import load_track_model, read_facts
@@ -86,7 +88,9 @@ class TrackRun(Run[TrackModel]):
         model = self._model(data)
         model.encoder.requires_grad_(not self.freeze)
         self._tell(data)
+        began = time.monotonic()
         self._start_motifs(data, model)
+        self.spent = time.monotonic() - began
         objective = self._objective(data, model, compute)
         start = start_facts(self.encoder or self.init)
         validation = TrackValidation(
@@ -134,6 +138,7 @@ class TrackRun(Run[TrackModel]):
             },
             data=data.counts,
             curves=_curves(data.labels),
+            remarks=partial(_remarks, data.labels),
             is_trained=self.init is not None,
         )
 
@@ -204,7 +209,12 @@ class TrackRun(Run[TrackModel]):
         names = [label.name for label in data.labels]
         if self.init is not None:
             model, _ = load_track_model(find(self.init).path)
-            if [track.name for track in model.tracks] != names or model.sites != data.sites:
+            kinds = [label.kind for label in data.labels]
+            if (
+                [track.name for track in model.tracks] != names
+                or [track.kind for track in model.tracks] != kinds
+                or model.sites != data.sites
+            ):
                 raise ModelError(
                     "predicts other labels than these.",
                     path=self.init,
@@ -307,6 +317,14 @@ def _start(label: TrackLabel, rate: float) -> float:
         return rate
     share = min(max(rate, 1e-4), 1 - 1e-4)
     return math.log(share / (1 - share))
+
+
+def _remarks(labels: Sequence[TrackLabel], metrics: Mapping[str, float]) -> list[str]:
+    """What to tell of labels that the best weights know nothing of."""
+    unknown = [label.name for label in labels if metrics.get(f"{label.name}.auroc", 1.0) <= 0.5]
+    if not unknown:
+        return []
+    return [f"No better than chance on validation, and not calibrated: {listed(unknown)}."]
 
 
 def _curves(labels: Sequence[TrackLabel]) -> Curves:

@@ -17,7 +17,7 @@ from dnaannot.evaluate.track_points import TrackRules
 from dnaannot.evaluate.tracks import means, score_tracks, to_json
 from dnaannot.evaluate.tracks_report import to_text, tracks_page
 from dnaannot.formats.bigwig import Block, write_bigwig
-from dnaannot.formats.track_table import Row, write_table
+from dnaannot.formats.track_table import Row, read_table, write_table
 
 SIZES = {"chr1": 40_000, "chr2": 10_111, "chr3": 5_000}
 WINDOWS = {name: size // 512 for name, size in SIZES.items()}
@@ -196,9 +196,54 @@ def test_methylation_is_compared_at_cpgs_and_by_density(tmp_path, genome):
         roc_auc_score(percents[inside] > 50, guesses[inside])
     )
     assert "21-40" in to_text([score])
+    table = tmp_path / "windows.tsv"
+    for before in (255, 256):  # the middle of the window is that of the CpG, or the C
+        rows = [
+            f"chr1\t{p - before}\t{p - before + 512}\t{int(truth)}\n"
+            for p, truth in zip(positions[known], truth, strict=True)
+            if 256 <= p < SIZES["chr1"] - 256
+        ]
+        table.write_text("chrom\tstart\tend\timr90\n" + "".join(rows))
+        pairs_of_table, _ = pair_up(read_predictions(path), [str(table)])
+        (of_table,), _ = score_tracks(pairs_of_table, genome=read_genome_facts(genome[0]))
+        inner = (positions[known] >= 256) & (positions[known] < SIZES["chr1"] - 256)
+        expected = roc_auc_score(truth[inner], guesses[known][inner])
+        assert of_table.ranking.auroc == pytest.approx(expected)
     write_methylation(labels, genome[1], random, shift=1)
     with pytest.raises(DataError, match="sites .* are CGs in the genome"):
         score_tracks(pairs, genome=read_genome_facts(genome[0]))
+
+
+def test_a_site_beyond_the_end_is_passed_over(tmp_path, genome):
+    random = np.random.default_rng(3)
+    labels = tmp_path / "wgbs.bed"
+    positions, percents = write_methylation(labels, genome[1], random)
+    last = SIZES["chr1"] - 1
+    with labels.open("a") as stream:
+        stream.write(f"chr1\t{last}\t{last + 1}\tx\t10\t+\t{last}\t{last + 1}\t0,0,0\t10\t50\n")
+    values = np.full(SIZES["chr1"], np.nan, np.float32)
+    values[positions] = values[positions + 1] = percents
+    write_bigwig(tmp_path / "x.bw", SIZES, [Block("chr1", 0, values)])
+    pairs, _ = pair_up(read_predictions(tmp_path / "x.bw"), [str(labels)])
+    (score,), _ = score_tracks(pairs)
+    assert score.sites == (percents != 50).sum()
+
+
+def test_two_models_in_one_folder_have_their_own_means(folder, tmp_path):
+    path, values = folder
+    rows = read_table(path)
+    write_table(path, [*rows, rows[0]._replace(model="other")])
+    labels = write_peaks(tmp_path / "dnase__a.bed")
+    pairs, _ = pair_up(read_predictions(path), [str(labels)])
+    scores, _ = score_tracks(pairs)
+    assert [score.label for score in scores] == ["dnase__a by m", "dnase__a by other"]
+    assert [mean.labels for mean in means(scores)] == [1, 1]
+
+
+def test_a_table_of_another_program_is_no_hindrance(folder):
+    path, _ = folder
+    (path / "tracks.tsv").write_text("name\tcolour\nx\tred\n")
+    assert [track.label for track in read_predictions(path / "dnase__a.bw")] == ["dnase__a"]
 
 
 def test_signal_is_correlated_and_windows_of_a_table_are_read_at_their_middle(folder, tmp_path):

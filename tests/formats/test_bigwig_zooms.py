@@ -68,6 +68,23 @@ def test_pybigwig_reads_them_too(written):
             np.testing.assert_array_equal(found, values.astype(np.float32))
 
 
+@pytest.mark.parametrize("apart", [512, 100_000, 200_000_000])
+def test_many_sequences_have_no_level_longer_than_they_are(tmp_path, apart):
+    sizes = {f"c{n}": apart + 4_000 for n in range(40)}
+    path = str(tmp_path / "out.bw")
+    starts = np.arange(0, 4_000, 512) if apart == 512 else np.array([0, apart])
+    values = np.linspace(0.1, 0.9, len(starts), dtype=np.float32)
+    with open_bigwig(path, sizes) as track:
+        for name in sizes:
+            track.add_sites(name, starts, starts + 512, values)
+    levels = pybigtools.open(path).zooms()
+    assert 1 <= len(levels) <= 10
+    assert all(level < 2**31 for level in levels)
+    with pyBigWig.open(path) as track:
+        assert len(track.intervals("c39")) == len(starts)
+        assert track.stats("c7")[0] == pytest.approx(values.mean(), rel=1e-3)
+
+
 def test_a_track_of_one_value(tmp_path):
     path = str(tmp_path / "out.bw")
     with open_bigwig(path, SIZES) as track:

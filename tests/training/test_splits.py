@@ -19,6 +19,13 @@ def test_what_is_excluded_is_in_neither_part():
     assert sorted(first.held_out) == [(30, 40), (70, 80)]
 
 
+def test_regions_that_overlap_are_held_out_once():
+    wanted = [Interval("c", 40, 80), Interval("c", 60, 90), Interval("c", 40, 80)]
+    parts = split("c", 100, wanted, [Interval("c", 50, 55)])
+    assert parts.held_out == [(40, 50), (55, 90)]
+    assert parts.train == [(0, 40), (90, 100)]
+
+
 def test_validation_by_default_keeps_off_sequences_with_excluded_regions():
     lengths = {"long": 1000, "short": 500}
     assert last_tenth(lengths) == Interval("long", 900, 1000)

@@ -206,7 +206,7 @@ def test_windows_of_several_labels(folder):
         "chrom\tstart\tend\tH3\tmean\tH4\na\t1000\t1500\t1\t.2\t.\na\t400\t900\t0:dev\t1\t1:test\n"
     )
     data = read(folder, "w.tsv")
-    assert data.notes == [f"{folder / 'w.tsv'}: columns without labels are passed over: 'mean'."]
+    assert data.notes[0] == f"{folder / 'w.tsv'}: columns without labels are passed over: 'mean'."
     sequence = data.train[0].sequence
     assert sequence.centres.tolist() == [650, 1250]
     assert sequence.targets.tolist() == [[0, 1], [1, UNKNOWN]]
@@ -223,15 +223,52 @@ def test_windows_of_one_middle_that_disagree_are_unknown(folder):
     assert sequence.targets.tolist() == [[1, 0], [UNKNOWN, 1], [UNKNOWN, UNKNOWN]]
 
 
-def test_a_signal_is_the_log_of_its_mean_or_a_threshold(folder):
+@pytest.mark.parametrize("window", [90, 500, 512])
+def test_a_signal_is_the_log_of_its_mean_over_the_window(folder, window):
+    values = np.zeros(LENGTH, np.float32)
+    values[10_000:10_600] = 7.0
+    values[10_300:10_350] = np.nan
+    write_bigwig(folder / "s.bw", {"a": LENGTH}, [Block("a", 0, values)])
+    data = read(folder, "s.bw", rules=LabelRules(window))
+    assert data.labels[0].kind == "quantity"
+    values = np.nan_to_num(values)
+    for centre, (value,) in windows(data.train[0].sequence):
+        low, high = max(0, centre - window // 2), min(LENGTH, centre + window // 2)
+        assert value == pytest.approx(np.log1p(values[low:high].mean()), abs=1e-4)
+
+
+def test_a_signal_without_values_on_a_sequence_tells_nothing_of_it(folder):
+    blocks = [Block("a", 0, np.ones(LENGTH, np.float32))]
+    write_bigwig(folder / "s.bw", {"a": LENGTH, "b": 20_000}, blocks)
+    data = read(folder, "s.bw")
+    assert is_known(data.train[0].sequence.targets).all()
+    assert not is_known(data.train[1].sequence.targets).any()
+
+
+def test_peaks_tell_nothing_of_sequences_that_they_do_not_name(folder):
+    (folder / "dnase__x.bed").write_text("a\t500\t900\nz\t0\t100\n")
+    data = read(folder, "dnase__x.bed")
+    assert is_known(data.train[0].sequence.targets).all()
+    assert not is_known(data.train[1].sequence.targets).any()
+    assert data.notes == [
+        "labels are also of sequences that are in no genome: 'z'",
+        "no label file speaks of 'b'; nothing is learned there",
+    ]
+
+
+def test_two_validation_files_of_one_label_are_refused(folder):
+    paths = [folder / "dnase__x.bed", folder / "dnase__x.narrowPeak"]
+    paths[1].write_text("c\t500\t900\n")
+    (folder / "other.fa").write_text(">c\n" + "ACGT" * 1000 + "\n")
+    with pytest.raises(DataError, match="two files hold the label 'dnase__x'"):
+        read(folder, "dnase__x.bed", held_out=Assembly([folder / "other.fa"], paths))
+
+
+def test_a_signal_may_have_a_threshold(folder):
     values = np.zeros(LENGTH, np.float32)
     values[10_000:10_600] = 7.0
     write_bigwig(folder / "s.bw", {"a": LENGTH}, [Block("a", 0, values)])
     data = read(folder, "s.bw")
-    assert data.labels[0].kind == "quantity"
-    for centre, (value,) in windows(data.train[0].sequence):
-        low, high = max(0, centre - 256), min(LENGTH, centre + 256)
-        assert value == pytest.approx(np.log1p(values[low:high].mean()), abs=1e-4)
     assert not is_known(data.train[1].sequence.targets).any()
     hard = read(folder, "s.bw", rules=LabelRules(WINDOW, threshold=3.5))
     np.testing.assert_array_equal(

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dnaannot.formats.score_tracks import ScoreTracks
     from dnaannot.predict.genes import GenePredictor, Genes, OnBases
     from dnaannot.predict.genomes import Genomes
-    from dnaannot.predict.regions import WantedRegions
     from dnaannot.predict.scorer import Compute
+    from dnaannot.predict.wanted_regions import WantedRegions
 
 _SAMPLED_BASES = 20_000_000
 
@@ -157,7 +157,7 @@ class _Run:
         from dnaannot.formats.score_tracks import ScoreTracks
         from dnaannot.predict.device import choose_compute
         from dnaannot.predict.genomes import Genomes
-        from dnaannot.predict.regions import WantedRegions
+        from dnaannot.predict.wanted_regions import WantedRegions
 
         told = self.settings
         compute = choose_compute(told.device, told.precision, told.threads, told.ahead)

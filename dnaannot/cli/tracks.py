@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from dnaannot.formats.track_folder import FolderWriter, TrackFolder
     from dnaannot.nn.tracks import TrackModel
     from dnaannot.predict.genomes import Genomes
-    from dnaannot.predict.regions import WantedRegions
     from dnaannot.predict.track_preview import Preview
     from dnaannot.predict.tracks import TrackPredictor
+    from dnaannot.predict.wanted_regions import WantedRegions
 
 _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told by its lengths]"
 
@@ -192,7 +192,7 @@ class _Run:
 
     def _wanted(self, sizes: Mapping[str, int]) -> WantedRegions | None:
         """The regions asked for, on sequences of these sizes; None for the whole genome."""
-        from dnaannot.predict.regions import WantedRegions
+        from dnaannot.predict.wanted_regions import WantedRegions
 
         if not self.settings.regions:
             return None

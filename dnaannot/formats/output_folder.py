@@ -26,8 +26,9 @@ def check_folder(path: str | Path) -> None:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder to fill; what it holds appears in `path` when the block ends.
 
-    Where `path` is there already, files of the same names are replaced and others stay. On any
-    exception, Ctrl-C included, what was written is deleted and `path` is left as it was.
+    Where `path` is there already, files of the same names are replaced, each as a whole, and
+    others stay. On any exception in the block, Ctrl-C included, what was written is deleted and
+    `path` is left as it was.
 
     Raises:
         OutputError: the folder or its files cannot be put in their place.

@@ -15,6 +15,8 @@ from dnaannot.formats.track_files import Add, Track, TrackFormat, file_names, tr
 from dnaannot.formats.track_hub import HUB, read_assembly, write_hub
 from dnaannot.formats.track_table import TABLE, Row, check_table, read_table, write_table
 
+_INDEX_ENDINGS = (".tbi", ".csi")
+
 
 @dataclass(frozen=True)
 class TrackFolder:
@@ -47,10 +49,11 @@ class TrackFolder:
 
     @property
     def names(self) -> set[str]:
-        """Every file that is written."""
-        indexed = {f"{name}.tbi" for name in file_names(self.tracks, self.form)}
+        """Every file that is or may be written."""
+        files = file_names(self.tracks, self.form)
+        indexed = {f"{name}{end}" for name in files for end in _INDEX_ENDINGS}
         hub = {HUB} if self.has_hub else set()
-        return {*file_names(self.tracks, self.form), *indexed, *self.pictures, TABLE, *hub}
+        return {*files, *indexed, *self.pictures, TABLE, *hub}
 
     @property
     def has_hub(self) -> bool:
@@ -79,7 +82,7 @@ class TrackFolder:
                     path=self.path,
                     remedy="Choose another folder with --output.",
                 )
-        ours = {row.file for row in rows} | {f"{row.file}.tbi" for row in rows}
+        ours = {row.file + end for row in rows for end in ("", *_INDEX_ENDINGS)}
         ours |= {TABLE} if rows else set()
         for name in sorted(self.names - ours):
             if (self.path / name).exists():

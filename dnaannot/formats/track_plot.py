@@ -66,6 +66,7 @@ def draw_view(path: str | Path, view: View, tracks: Sequence[Track]) -> None:
     shown = tracks[:_MOST_TRACKS]
     left = _LETTER * max(len(text) for text in ("genes", *(t.label for t in shown))) + 0.5
     rows = _gene_rows(view, _WIDTH - left - _RIGHT)
+    hidden, rows = sum(map(len, rows[_MOST_GENE_ROWS:])), rows[:_MOST_GENE_ROWS]
     heights = [_TRACK_HEIGHT] * len(shown)
     if view.genes is not None:
         heights.append(_GENE_HEIGHT * max(1, len(rows)))
@@ -82,7 +83,7 @@ def draw_view(path: str | Path, view: View, tracks: Sequence[Track]) -> None:
     for column, (axis, track) in enumerate(zip(axes, shown, strict=False)):
         _draw_track(axis, view, track, view.values[:, column])
     if view.genes is not None:
-        _draw_genes(axes[-1], view, rows)
+        _draw_genes(axes[-1], view, rows, hidden)
     _draw_ruler(axes[0], view, tracks)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
@@ -124,12 +125,19 @@ def _drawn(view: View, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     return starts, starts + column, means
 
 
-def _draw_genes(axis: Axes, view: View, rows: Sequence[Sequence[Transcript]]) -> None:
-    """Coding exons as boxes, introns as lines with chevrons along the strand, names below."""
+def _draw_genes(axis: Axes, view: View, rows: Sequence[Sequence[Transcript]], hidden: int) -> None:
+    """Coding exons as boxes, introns as lines with chevrons along the strand, names below.
+
+    Args:
+        hidden: genes for which there is no row.
+    """
     height = max(1, len(rows))
     for number, row in enumerate(rows):
         for gene in row:
             _draw_gene(axis, view, gene, height - number - 0.32)
+    if hidden:
+        axis.annotate(f"and {hidden:,} more", (1, 0), xycoords="axes fraction", ha="right",
+                      va="bottom", fontsize=6.5, color=_GREY)  # fmt: skip
     if not rows:
         axis.text(0.5, 0.5, "no gene here", transform=axis.transAxes, ha="center", va="center",
                   fontsize=7, color=_GREY)  # fmt: skip
@@ -227,4 +235,4 @@ def _gene_rows(view: View, width: float) -> list[list[Transcript]]:
             filled.append(0)
         rows[row].append(gene)
         filled[row] = middle + half + gap
-    return rows[:_MOST_GENE_ROWS]
+    return rows

@@ -54,6 +54,44 @@ def show_model(name: str, as_json: bool) -> None:
         click.echo(_row(key, value, width))
 
 
+@models.command("motifs")
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write them as matrices in MEME's format, for TOMTOM or FIMO.",
+)
+def show_motifs(name: str, output: str | None) -> None:
+    """List the motifs that a model of tracks has learned, the weightiest first.
+
+    NAME is a bundled model's, or the path of a model file. A line has the motif's number, its
+    consensus in IUPAC codes, its information in bits, the track that it counts for most, and what
+    its best site adds to that track's logit.
+
+    \b
+    dnaannot models motifs human_tracks -o motifs.meme
+    """  # noqa: D301
+    from dnaannot.catalog import find
+    from dnaannot.errors import ModelError
+    from dnaannot.formats.meme import write_meme
+    from dnaannot.nn.checkpoint import load_track_model
+    from dnaannot.nn.motif_matrices import motifs_of
+
+    path = find(name).path
+    found = motifs_of(load_track_model(path)[0])
+    if not found:
+        raise ModelError(
+            "looks for no motifs.",
+            path=path,
+            remedy="Train it on from here (train tracks --init), which adds them.",
+        )
+    if output is not None:
+        write_meme(output, [(f"motif{m.name}", m.label, m.frequencies) for m in found])
+    for m in found:
+        click.echo(f"{m.name}\t{m.consensus}\t{m.bits:.1f}\t{m.label}\t{m.gain:+.2f}")
+
+
 def _is_bulky(key: str, rows: Collection[str]) -> bool:
     """Whether a fact is left to --json: numbers for programs, and long lists of small facts."""
     group = key.partition(".")[0] + "."

@@ -90,3 +90,25 @@ def test_the_list_says_what_models_are_for(run, track_model_files, monkeypatch):
     monkeypatch.setattr(catalog, "bundled", lambda: entries)
     rows = [line.split("\t")[:2] for line in run("models", "list").stdout.splitlines()]
     assert rows == [["grid", "accessibility, ctcf"], ["cpg", "methylation"]]
+
+
+def test_motifs_are_listed_and_written_for_other_programs(run, tmp_path):
+    done = run("models", "motifs", "human_tracks", "-o", tmp_path / "m.meme")
+    assert (done.status, done.stderr) == (0, "")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert len(rows) == 128
+    assert rows[0][3].startswith("ctcf__")
+    assert "AGRKGGC" in rows[0][1] or "GCCMYCT" in rows[0][1] or "GGGC" in rows[0][1]
+    text = (tmp_path / "m.meme").read_text()
+    assert text.startswith("MEME version 4\n\nALPHABET= ACGT\n")
+    assert text.count("\nMOTIF motif") == 128
+    matrix = text.split("letter-probability matrix: alength= 4 w= 19 nsites= 100\n")[1]
+    values = [[float(x) for x in line.split()] for line in matrix.split("\n\n")[0].splitlines()]
+    assert [len(row) for row in values] == [4] * 19
+    assert all(abs(sum(row) - 1) < 1e-5 for row in values)
+
+
+def test_a_model_without_motifs_is_told(run, tiny_model_file):
+    done = run("models", "motifs", tiny_model_file)
+    assert done.status == 1
+    assert "for 'genes', not for tracks" in done.stderr

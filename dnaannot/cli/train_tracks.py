@@ -161,8 +161,9 @@ class _Pace:
 @click.option(
     "--motif-steps",
     type=FROM_ZERO,
-    help="Steps that motifs are learned for alone before, from what stands at narrow peaks.  "
-    "[default: a quarter of the steps, a twelfth of the time, 300 at most]",
+    help="Steps that motifs are learned for alone before, from what stands at narrow peaks; with "
+    "--init, those that count for little are learned anew.  [default: a quarter of the steps, a "
+    "twelfth of the time, 300 at most; with --init of a model that has motifs none]",
 )
 @compare_options
 @run_options

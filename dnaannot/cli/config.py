@@ -83,7 +83,14 @@ def set_value(key: str, value: str) -> None:
     """Set KEY to VALUE, for example: dnaannot config set genome hg38.fa."""
     path = Path(value).absolute()
     if not path.is_file():
-        raise InputFormatError("There is no such file.", path=value, remedy="Check the path.")
+        problem = "This is a folder." if path.is_dir() else "There is no such file."
+        raise InputFormatError(problem, path=value, remedy="Give the genome's FASTA file.")
+    from dnaannot.formats.source import read_chunks
+
+    if not next(read_chunks(path)).lstrip().startswith(b">"):
+        raise InputFormatError(
+            "This is no FASTA file.", path=value, remedy="Give the genome's FASTA file."
+        )
     _write({**read_config(), key: str(path)})
 
 

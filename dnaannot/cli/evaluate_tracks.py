@@ -121,13 +121,20 @@ def evaluate_tracks(
 def _part(
     regions: str | None, pairs: Sequence[Pair], sequences: Mapping[str, SequenceFacts] | None
 ) -> Regions | None:
-    """The part that is compared, None for all; names are those of the genome or the tracks."""
-    from dnaannot.evaluate.inputs import read_regions
-    from dnaannot.evaluate.track_inputs import sequence_names
+    """The part that is compared, None for all, on sequences of the genome or the tracks."""
+    from dnaannot.evaluate.intervals import Regions
+    from dnaannot.evaluate.track_inputs import sequence_sizes
+    from dnaannot.predict.wanted_regions import WantedRegions
 
     if regions is None:
         return None
-    return read_regions(regions, sequences or sequence_names(pairs))
+    if sequences is None:
+        sizes = sequence_sizes(pairs)
+    else:
+        sizes = {name: facts.length for name, facts in sequences.items()}
+    wanted = WantedRegions(regions, sizes)
+    wanted.check(sizes)
+    return Regions.of_intervals(wanted.regions)
 
 
 def _kept(texts: tuple[str, ...]) -> dict[str, str]:

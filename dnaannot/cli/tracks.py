@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from dnaannot.predict.wanted_regions import WantedRegions
 
 _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told by its lengths]"
+
+_ASSEMBLY = re.compile(r"[\w.-]+")
 
 
 @click.command()
@@ -131,6 +134,10 @@ class _Settings:
             raise click.UsageError("give --task, --model or both.")
         if self.genes and not self.plot:
             raise click.UsageError("--genes goes with --plot.")
+        if self.output in ("", "-"):
+            raise click.UsageError("--output is a folder, which needs a name.")
+        if self.assembly is not None and not _ASSEMBLY.fullmatch(self.assembly):
+            raise click.UsageError(f"--assembly '{self.assembly}' is no name of UCSC's, as hg38.")
         if self.labels is not None and not self.wanted_labels:
             raise click.UsageError("--labels names no label.")
 
@@ -156,7 +163,7 @@ class _Run:
         predictor = self._predictor(model)
         preview = self._preview(wanted, genomes)
         folder = self._folder(entry, predictor, genomes, preview)
-        genes = self._genes()
+        genes = self._genes(genomes.sizes)
         with folder.open() as writer:
             self._predict(predictor, genomes, wanted, preview, writer)
             self.values, self.tracks = writer.count, len(folder.tracks)
@@ -262,13 +269,18 @@ class _Run:
         from dnaannot.predict.tracks import Grid, unit
 
         told, sites = self.settings, predictor.sites
+        guess = guess_assembly(genomes.sizes)
+        if told.assembly and guess not in (None, told.assembly):
+            self.console.warn(
+                f"by its lengths the genome is {guess}, not {told.assembly}, which hub.txt tells."
+            )
         folder = TrackFolder(
             path=Path(told.output),
             tracks=[Track(x.task, x.name, entry.name, unit(x)) for x in predictor.labels],
             form=told.form,
             sizes=genomes.sizes,
             sites=f"every {sites.step} bp" if isinstance(sites, Grid) else "CpG",
-            assembly=told.assembly or guess_assembly(genomes.sizes),
+            assembly=told.assembly or guess,
             pictures=preview.names if preview else (),
         )
         folder.check()
@@ -277,13 +289,15 @@ class _Run:
         self.console.note(f"model: {entry.name}; {counted(len(folder.tracks), 'track')}")
         return folder
 
-    def _genes(self) -> list | None:
+    def _genes(self, sizes: Mapping[str, int]) -> list | None:
         from dnaannot.formats.gff import read_annotation
+        from dnaannot.formats.label_checks import check_names
 
         if not self.settings.genes:
             return None
         annotation = read_annotation(self.settings.genes)
         transcripts = [found.transcript for found in annotation.transcripts]
+        check_names((each.sequence for each in transcripts), sizes, self.settings.genes)
         return [
             replace(
                 each,

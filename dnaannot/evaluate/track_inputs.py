@@ -122,17 +122,17 @@ def read_predictions(path: str | Path) -> list[Predicted]:
     return tracks
 
 
-def sequence_names(pairs: Iterable[Pair]) -> set[str]:
-    """Names of the sequences of predicted tracks.
+def sequence_sizes(pairs: Iterable[Pair]) -> dict[str, int]:
+    """Lengths of the sequences of predicted tracks, by name.
 
     Raises:
         InputFormatError: one is no bigWig.
     """
-    names: set[str] = set()
+    sizes: dict[str, int] = {}
     for pair in pairs:
         with BigWig(pair.predicted.path) as track:
-            names.update(track.sizes)
-    return names
+            sizes.update(track.sizes)
+    return sizes
 
 
 def _table(folder: Path) -> list[Predicted]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dnaannot.dna.interval import covered_bases
-from dnaannot.evaluate.track_inputs import Pair, Predicted, SequenceFacts
+from dnaannot.errors import DataError
+from dnaannot.evaluate.track_inputs import METHYLATION, Pair, Predicted, SequenceFacts
 from dnaannot.formats.bedmethyl import methylation_states, read_bedmethyl
 from dnaannot.formats.bigwig_reader import BigWig
 from dnaannot.formats.label_checks import (
@@ -71,6 +72,12 @@ def measured_points(
         DataError: it does not belong to sequences of these lengths, or to the genome.
     """
     path, kind = pair.measured.path, pair.measured.kind
+    if kind is LabelKind.PEAKS and pair.predicted.task == METHYLATION:
+        raise DataError(
+            f"intervals cannot be compared with '{pair.predicted.label}', which is methylation.",
+            path=path,
+            remedy="Give bedMethyl, or a table of windows around CpGs.",
+        )
     if kind is LabelKind.PEAKS:
         peaks = read_peaks(path)
         check_names(peaks, sizes, path)
@@ -125,7 +132,10 @@ def _methylation_points(
     methylation = read_bedmethyl(path, rules.min_reads)
     check_names(methylation, sizes, path)
     check_within(
-        {name: np.repeat(of.positions[:, None], 2, 1) + (0, 1) for name, of in methylation.items()},
+        {
+            name: np.stack((of.positions, of.positions + 1), axis=1)
+            for name, of in methylation.items()
+        },
         sizes,
         path,
     )

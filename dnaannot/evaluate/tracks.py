@@ -46,6 +46,7 @@ class LabelScore:
     Attributes:
         label, task: of the track.
         sites: windows or CpGs with a prediction and a label.
+        amounts: of them and of others, those with a quantity.
         ranking: None where the label is a quantity.
         calibration: None where values are no probabilities.
         by_density: of a methylation track, where the genome is given.
@@ -55,6 +56,7 @@ class LabelScore:
     label: str
     task: str
     sites: int
+    amounts: int = 0
     ranking: Ranking | None = None
     calibration: Calibration | None = None
     by_density: tuple[DensityScore, ...] = ()
@@ -196,6 +198,7 @@ def _quantity(track: Predicted, compared: _Compared) -> LabelScore:
         track.label,
         track.task,
         len(ours),
+        len(ours),
         pearson=pearson(*logs),
         spearman=spearman(ours, theirs),
     )
@@ -222,6 +225,7 @@ def _ranked(track: Predicted, compared: _Compared, notes: list[str]) -> LabelSco
         track.label,
         track.task,
         int(known.sum()),
+        0 if math.isnan(correlations[0]) else len(known),
         ranking,
         _calibration(track, values, positive),
         tuple(_by_density(values, positive, compared.density[known])),

@@ -170,7 +170,7 @@ def _density_rows(scores: Sequence[LabelScore]) -> list[tuple[str, ...]]:
 
 def _amount_rows(scores: Sequence[LabelScore]) -> list[tuple[str, ...]]:
     return [
-        (each.label, f"{each.sites:,}", _number(each.pearson), _number(each.spearman))
+        (each.label, f"{each.amounts:,}", _number(each.pearson), _number(each.spearman))
         for each in scores
         if not math.isnan(each.pearson)
     ]

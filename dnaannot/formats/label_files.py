@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -22,6 +24,9 @@ _BED_NAMES = {
     *("blocksizes", "blockstarts", "signalvalue", "pvalue", "qvalue", "peak", "summit"),
 }
 
+_BEDGRAPH_ENDINGS = (".bedgraph", ".bdg", ".bg")
+_BEDGRAPH_TRACK = re.compile(r"track\s.*type=\W?bedgraph", re.IGNORECASE)
+_FRACTION = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 _INDICES = (".tbi", ".csi")
 
 
@@ -57,30 +62,47 @@ def label_files(path: str | Path) -> list[Path]:
 def label_kind(path: str | Path) -> LabelKind:
     """The kind of a label file.
 
-    bedMethyl has eleven columns or more and intervals of one or two bases; a table of windows
-    begins with a line of column names, some of which BED does not have.
+    bedMethyl has eleven columns or more and intervals of one or two bases, and may begin with a
+    line of column names; a table of windows does, and has some that BED does not have.
 
     Raises:
-        InputFormatError: the file is missing, empty, a pipe, binary but no bigWig, or holds
-            nothing but comments.
+        InputFormatError: the file is missing, empty, a pipe, binary but no bigWig, holds nothing
+            but comments, or is a bedGraph, whose lines would all be taken for peaks.
     """
     refuse_stream(path)
     if next(read_chunks(path)).startswith(BIGWIG_MAGIC):
         return LabelKind.QUANTITY
-    for _, text in read_lines(path):
+    otherwise = LabelKind.PEAKS
+    for line, text in read_lines(path):
         columns = text.lstrip("#").split("\t" if "\t" in text else None)
+        if _BEDGRAPH_TRACK.match(text) or _is_bedgraph(path, columns):
+            raise InputFormatError(
+                "This is a bedGraph: is each line a peak, or a value?",
+                path=display_name(path),
+                line=line,
+                remedy="Make a bigWig of values (bedGraphToBigWig of UCSC), or keep the first "
+                "three columns of peaks, in a .bed.",
+            )
         if len(columns) >= 3 and {name.lower() for name in columns[:3]} <= _BED_NAMES:
-            is_bed = all(name.lower() in _BED_NAMES for name in columns)
-            if is_bed:
-                continue
-            return LabelKind.WINDOWS
-        if text.strip() and not is_comment(text):
-            return LabelKind.METHYLATION if _is_bedmethyl(text) else LabelKind.PEAKS
+            if not all(name.lower() in _BED_NAMES for name in columns):
+                otherwise = LabelKind.WINDOWS
+        elif text.strip() and not is_comment(text):
+            return LabelKind.METHYLATION if _is_bedmethyl(text) else otherwise
+    if otherwise is LabelKind.WINDOWS:
+        return otherwise
     raise InputFormatError(
         "The file holds no labels.",
         path=display_name(path),
         remedy="Give peaks (BED, narrowPeak), bedMethyl, a bigWig or a table of windows.",
     )
+
+
+def _is_bedgraph(path: str | Path, columns: Sequence[str]) -> bool:
+    """Whether a line is of a bedGraph, by the file's name or a fourth column of fractions."""
+    name = Path(path).name.lower().removesuffix(".gz")
+    if len(columns) != 4 or not columns[1].isdigit():
+        return False
+    return name.endswith(_BEDGRAPH_ENDINGS) or _FRACTION.fullmatch(columns[3]) is not None
 
 
 def _is_bedmethyl(text: str) -> bool:

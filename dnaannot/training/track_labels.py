@@ -129,6 +129,12 @@ class Peaks(LabelSource):
         name = label_name(path)
         self.labels = (TrackLabel(rules.task_of(name, path), name),)
         self.names = tuple(self._peaks)
+        if self.labels[0].task == "methylation":
+            raise DataError(
+                "is made of intervals, which do not tell the methylation of single CpGs.",
+                path=path,
+                remedy="Give bedMethyl (modkit pileup), or a table of windows around CpGs.",
+            )
         self._least = rules.least(self.labels[0].task)
 
     def check(self, genome: Mapping[str, np.ndarray]) -> None:
@@ -190,6 +196,8 @@ class MethylatedSites(LabelSource):
     def check(self, genome: Mapping[str, np.ndarray]) -> None:
         super().check(genome)
         positions = {name: of.positions for name, of in self._of.items()}
+        spans = {name: np.stack((sites, sites + 1), axis=1) for name, sites in positions.items()}
+        check_within(spans, _sizes(genome), self.path)
         check_cpg_share(*_cpgs_and_sites(positions, genome), self.path)
 
     def centres(self, name: str, codes: np.ndarray) -> np.ndarray:

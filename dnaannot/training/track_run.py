@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -85,6 +86,7 @@ class TrackRun(Run[TrackModel]):
     def job(self, compute: Compute) -> Job[TrackModel]:
         self._warn_of_tasks()
         data = self._data()
+        self._warn_of_patterns(data)
         model = self._model(data)
         model.encoder.requires_grad_(not self.freeze)
         self._tell(data)
@@ -192,6 +194,13 @@ class TrackRun(Run[TrackModel]):
             close = get_close_matches(task.lower(), TASKS, n=1)
             if close and task not in TASKS:
                 self.warn(f"'{task}' is a task of its own. Did you mean --task {close[0]}?")
+
+    def _warn_of_patterns(self, data: TrackData) -> None:
+        """Tell of `--task PATTERN=TASK` that no label has the name of."""
+        names = [label.name for label in data.labels]
+        for pattern, task in self._rules().tasks:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                self.warn(f"--task {pattern}={task}: no label is called so.")
 
     def _held_out(self) -> Assembly | None:
         if self.validation_labels is None:

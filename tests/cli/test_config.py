@@ -30,6 +30,9 @@ def test_what_is_wrong_is_refused(run, settings):
     done = run("config", "set", "genome", "missing.fa")
     assert done.status == 1
     assert "missing.fa: There is no such file" in done.stderr
+    (settings.parents[2] / "r.bed").write_text("a\t0\t4\n")
+    assert "no FASTA" in run("config", "set", "genome", "r.bed").stderr
+    assert "a folder" in run("config", "set", "genome", ".").stderr
     assert run("config", "set", "nonsense", "x").status == 2
     assert not settings.exists()
     settings.parent.mkdir(parents=True)

@@ -66,6 +66,13 @@ def test_faults_are_told_and_leave_nothing(run, files):
     done = run("evaluate", "tracks", *paths, "--keep", "x")
     assert done.status == 2
     assert "COLUMN=VALUE" in done.stderr
+    for region, words in (
+        ("chr9", "sequence 'chr9' is not in"),
+        ("chr1:9,000,000", "past the end"),
+    ):
+        done = run("evaluate", "tracks", *paths, "--regions", region)
+        assert done.status == 1
+        assert words in done.stderr
     paths[1].write_text("1\t5\t9\n")
     done = run("evaluate", "tracks", *paths, "--report", files / "r.html")
     assert done.status == 1

@@ -319,6 +319,20 @@ def test_a_genome_far_from_the_training_is_told(run, folder, grid_model, fly_cod
     assert set(warned.values()) == {""}
 
 
+def test_genes_of_another_genome_are_refused(tracks, folder):
+    (folder / "genes.gff3").write_text(
+        "I\t.\tmRNA\t1\t90\t.\t+\t.\tID=m\nI\t.\tCDS\t1\t90\t.\t+\t0\tParent=m\n"
+    )
+    refused(tracks("--plot", "--genes", "genes.gff3"), "genes.gff3", "None of its sequences")
+    assert left() == ["genes.gff3", "genome.fa", "regions.bed"]
+
+
+def test_an_assembly_of_other_lengths_is_told(tracks, monkeypatch):
+    monkeypatch.setattr("dnaannot.formats.assemblies.guess_assembly", lambda sizes: "dm6")
+    done = tracks("regions.bed", "--assembly", "mm10")
+    assert "warning: by its lengths the genome is dm6, not mm10" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -344,6 +358,9 @@ def test_gene_models_are_refused(tracks, tiny_model_file):
     [
         (("--genes", "x.gff3"), "--plot"),
         (("--labels", ","), "--labels"),
+        (("--assembly", "hg38 b"), "--assembly"),
+        (("-o", ""), "--output"),
+        (("-o", "-"), "--output"),
         (("--step", "0"), "--step"),
         (("--format", "wig"), "--format"),
     ],

@@ -115,6 +115,11 @@ def test_a_misspelled_task_is_told(train, folder, task, meant):
     assert done.stderr == (question if meant else "")
 
 
+def test_a_task_for_no_label_is_told(train, folder):
+    done = train(*SMALL, *STEPS, "--task", "zzz*=histone", "-q")
+    assert done.stderr == "warning: --task zzz*=histone: no label is called so.\n"
+
+
 def test_a_resumed_run_ends_as_an_undisturbed_one(train, folder, tiny_model):
     train(*SMALL, *STEPS)
     whole = tensors("m.safetensors")
@@ -212,6 +217,7 @@ def test_validation_on_another_assembly(train, folder):
         ((*STEPS, "--freeze"), "--encoder", 1),
         ((*STEPS, "--stretch-bases", "2000"), "--margin", 1),
         ((*STEPS, "--coverage", "150%"), "share", 2),
+        ((*STEPS, "--window", "8"), "from 32 to 16,384", 2),
         ((*STEPS, "--validation", "chrQ"), "'chrQ'", 1),
         ((*STEPS, "--exclude", "dnase__x.bed"), "no positive", 1),
         ((*STEPS, "--encoder", "nowhere"), "nowhere", 1),

@@ -209,6 +209,10 @@ def test_methylation_is_compared_at_cpgs_and_by_density(tmp_path, genome):
         inner = (positions[known] >= 256) & (positions[known] < SIZES["chr1"] - 256)
         expected = roc_auc_score(truth[inner], guesses[known][inner])
         assert of_table.ranking.auroc == pytest.approx(expected)
+    assert (score.amounts, score.sites) == (len(positions), known.sum())
+    peaks = write_peaks(tmp_path / "imr90.bed")
+    with pytest.raises(DataError, match="intervals cannot be compared with 'imr90'"):
+        score_tracks(pair_up(read_predictions(path), [str(peaks)])[0])
     write_methylation(labels, genome[1], random, shift=1)
     with pytest.raises(DataError, match="sites .* are CGs in the genome"):
         score_tracks(pairs, genome=read_genome_facts(genome[0]))

@@ -18,6 +18,9 @@ METHYL = "chr1\t9\t10\tm\t5\t+\t9\t10\t0,0,0\t5\t80"
         ("chr1\t5\t900\tt\t0\t+\t5\t900\t0\t1\t895\t0\n", LabelKind.PEAKS),
         ("#chrom\tstart\tend\tname\nchr1\t5\t9\tp\n", LabelKind.PEAKS),
         (METHYL + "\n", LabelKind.METHYLATION),
+        ("#chrom\tstart\tend\tmod\n" + METHYL + "\n", LabelKind.METHYLATION),
+        ("chr1\t5\t9\tpeak_7\n", LabelKind.PEAKS),
+        ("chr1\t5\t9\t7\n", LabelKind.PEAKS),
         ("# modkit\n" + METHYL + " 4 1 0 0 0 0 0\n", LabelKind.METHYLATION),
         ("chromosome\tstart\tend\tlabel\tsplit\nchr1\t0\t9\t0,1\ttest\n", LabelKind.WINDOWS),
         ("#chrom\tstart\tend\tH3\nchr1\t0\t9\t.\n", LabelKind.WINDOWS),
@@ -27,6 +30,23 @@ def test_kind_is_told_by_content(tmp_path, text, kind):
     path = tmp_path / "labels"
     path.write_text(text)
     assert label_kind(path) is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.bed", "track type=bedGraph\nchr1\t5\t9\t3\n"),
+        ("x.bed", "track name=x type='bedGraph'\nchr1\t5\t9\t3\n"),
+        ("x.bed", "chr1\t5\t9\t0.25\n"),
+        ("x.bed", "chr1 5 9 1.5e-3\n"),
+        ("x.bedGraph", "chr1\t5\t9\t3\n"),
+        ("x.bdg.gz", "chr1\t5\t9\t3\n"),
+    ],
+)
+def test_a_bedgraph_is_not_taken_for_peaks(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputFormatError, match=r"is a bedGraph.*bedGraphToBigWig"):
+        label_kind(tmp_path / name)
 
 
 def test_a_folder_stands_for_its_files(tmp_path):

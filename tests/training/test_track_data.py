@@ -190,6 +190,18 @@ def test_whether_sites_are_cpgs_is_judged_by_the_whole_file(folder, codes):
         read(folder, "x.bedmethyl")
 
 
+def test_methylation_beyond_the_end_is_of_another_assembly(folder, codes):
+    lines = bedmethyl_lines("a", cpg_sites(codes)[:90]) + bedmethyl_lines("a", [LENGTH])
+    (folder / "x.bedmethyl").write_text("".join(lines))
+    with pytest.raises(DataError, match=f"ends at {LENGTH + 1:,} of 'a'"):
+        read(folder, "x.bedmethyl")
+
+
+def test_intervals_do_not_tell_methylation(folder):
+    with pytest.raises(DataError, match="made of intervals"):
+        read(folder, "dnase__x.bed", rules=LabelRules(WINDOW, tasks=[("*", "methylation")]))
+
+
 @pytest.mark.parametrize("before", [256, 255])
 def test_methylation_windows_are_of_the_cpg_in_their_middle(folder, codes, before):
     sites = cpg_sites(codes)[20:50]

@@ -67,7 +67,7 @@ def show_motifs(name: str, output: str | None) -> None:
 
     NAME is a bundled model's, or the path of a model file. A line has the motif's number, its
     consensus in IUPAC codes, its information in bits, the track that it counts for most, and what
-    its best site adds to that track's logit.
+    its best site adds to that track's logit, beyond the best one in a window of random bases.
 
     \b
     dnaannot models motifs human_tracks -o motifs.meme

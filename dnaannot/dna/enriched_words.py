@@ -14,7 +14,8 @@ def word_scores(inside: np.ndarray, beside: np.ndarray, k: int) -> np.ndarray:
     """How many deviations each word is more frequent in one set of pieces than in another.
 
     The pieces beside say how often a word is to be expected; among words with as many G and C and
-    as many CpG, so that a difference in composition is no enrichment.
+    as many CpG, so that a difference in composition is no enrichment. So a word that is alone of
+    its kind (CGCGCGCG) scores 0, and those of small kinds score less than they would.
 
     Args:
         inside: (n, L) base codes.

@@ -46,7 +46,8 @@ class LabelScore:
     Attributes:
         label, task: of the track.
         sites: windows or CpGs with a prediction and a label.
-        amounts: of them and of others, those with a quantity.
+        amounts: sites with a prediction and a quantity, which `pearson` and `spearman` are over,
+            whether they have a label or not; 0 where there are none.
         ranking: None where the label is a quantity.
         calibration: None where values are no probabilities.
         by_density: of a methylation track, where the genome is given.
@@ -288,9 +289,8 @@ def _compare(
 
 
 def _within_cpgs(middles: np.ndarray, cpgs: np.ndarray) -> np.ndarray:
-    """Middles (n,) of windows as the middles of CpGs: of some tables they are those of the Cs."""
-    is_between = np.isin(middles - 1, cpgs).sum() >= np.isin(middles, cpgs).sum()
-    return middles if is_between else middles + 1
+    """Middles (n,) of windows as the middles of CpGs: of some tables they are the Cs."""
+    return middles + np.isin(middles, cpgs)
 
 
 def _inside(regions: Regions, name: str, spans: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ _BED_NAMES = {
 
 _BEDGRAPH_ENDINGS = (".bedgraph", ".bdg", ".bg")
 _BEDGRAPH_TRACK = re.compile(r"track\s.*type=\W?bedgraph", re.IGNORECASE)
-_FRACTION = re.compile(r"-?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
+_FRACTION = re.compile(r"-?(\d*\.\d+|\d+(?=e))(e[+-]?\d+)?", re.IGNORECASE)
 _INDICES = (".tbi", ".csi")
 
 
@@ -75,7 +75,8 @@ def label_kind(path: str | Path) -> LabelKind:
     otherwise = LabelKind.PEAKS
     for line, text in read_lines(path):
         columns = text.lstrip("#").split("\t" if "\t" in text else None)
-        if _BEDGRAPH_TRACK.match(text) or _is_bedgraph(path, columns):
+        is_table = otherwise is LabelKind.WINDOWS
+        if _BEDGRAPH_TRACK.match(text) or (not is_table and _is_bedgraph(path, columns)):
             raise InputFormatError(
                 "This is a bedGraph: is each line a peak, or a value?",
                 path=display_name(path),

@@ -24,6 +24,6 @@ def write_meme(path: str | Path, motifs: Iterable[tuple[str, str, np.ndarray]]) 
         stream.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")
         for name, other, frequencies in motifs:
             width = len(frequencies)
-            stream.write(f"\nMOTIF {name} {other}\n")
+            stream.write(f"\nMOTIF {name} {'_'.join(other.split())}\n")
             stream.write(f"letter-probability matrix: alength= 4 w= {width} nsites= {_SITES}\n")
             stream.writelines(" ".join(f"{x:.6f}" for x in row) + "\n" for row in frequencies)

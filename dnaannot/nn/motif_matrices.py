@@ -32,8 +32,8 @@ class Motif:
         name: of the motif in the model, from 1 on.
         frequencies: (W, 4) of A, C, G and T in sites that fit well.
         label: that it counts for most.
-        gain: what the best fit there is adds to that label's logit, beyond the best one in a
-            window of random bases.
+        gain: what the best fit there is adds to that label's logit (or to the log1p of a
+            quantity), beyond the best one in a window of random bases.
     """
 
     name: str
@@ -91,7 +91,8 @@ def gains_of(motifs: MotifScores, window: int) -> np.ndarray:
         bias = motifs.scan.bias
         assert bias is not None
         best = torch.nn.functional.softplus(motifs.scan.weight.amax(1).sum(1) + bias)
-        usual = motifs(torch.from_numpy(codes), None).amax(1).mean(0)
+        rows = [motifs(torch.from_numpy(row[None]), None).amax(1) for row in codes]
+        usual = torch.cat(rows).mean(0)
         return (motifs.of_best.weight * (best - usual)).double().numpy()
 
 

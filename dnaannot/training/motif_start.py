@@ -136,12 +136,14 @@ def renew_motifs(motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threa
     """Learn motifs anew that count for little; arguments as `learn_motifs`.
 
     Returns:
-        How many: those whose best fit is worth less than a tenth of the weightiest one's to each
-        label, and nothing from now on.
+        How many: those whose best site adds no more than a tenth of what the weightiest one's
+        adds, to any label; they are worth nothing from now on.
     """
     fresh = MotifScores(1, motifs.stride, motifs.scan.out_channels)
     learn_motifs(fresh, peaks, steps, seed, threads)
-    worth = motifs.of_best.weight.detach().abs().amax(0)
+    assert motifs.scan.bias is not None
+    best = F.softplus(motifs.scan.weight.amax(1).sum(1) + motifs.scan.bias)
+    worth = (motifs.of_best.weight.abs().amax(0) * best).detach()
     idle = torch.nonzero(worth <= _LITTLE * worth.max()).squeeze(1)
     with torch.no_grad():
         for old, new in zip(motifs.scan.parameters(), fresh.scan.parameters(), strict=True):

@@ -116,7 +116,7 @@ def read_track_data(
     genome, file_of = _genome(assembly.genomes)
     sequences = _sequences(assembly, genome, sources, rules.window, data)
     lengths = {sequence.name: len(sequence.codes) for sequence in sequences}
-    check_sequences((*validation, *excluded), lengths)
+    check_sequences((*validation, *excluded), genome)
     if not validation and held_out is None:
         validation = [last_tenth(lengths, excluded)]
     for sequence in sequences:
@@ -232,7 +232,7 @@ def _sequences(
     window: int,
     data: TrackData,
 ) -> list[TrackSequence]:
-    """All sequences of an assembly with labelled positions."""
+    """The sequences of an assembly of which something is known."""
     for path in assembly.genomes:
         data.hashes[unlike(path, data.hashes)] = file_hash(path)
     for source in sources:
@@ -245,8 +245,9 @@ def _sequences(
     for name, codes in genome.items():
         centres = positions_of(sources, name, codes, window)
         targets = targets_of(sources, name, codes, centres)
-        sequences.append(TrackSequence(name, codes, centres, targets, span))
-    if not any(len(sequence.centres) for sequence in sequences):
+        if is_known(targets).any():
+            sequences.append(TrackSequence(name, codes, centres, targets, span))
+    if not sequences:
         remedy = "Lower --min-reads, or try --soft." if data.sites == "cpg" else None
         raise DataError(
             "no position of the genome is labelled.", path=assembly.genomes[0], remedy=remedy
@@ -261,7 +262,7 @@ def _unshared(sources: Sequence[LabelSource], genome: Mapping[str, np.ndarray]) 
     silent = [name for name in genome if name not in named]
     notes = [f"labels are also of sequences that are in no genome: {listed(absent)}"] * bool(absent)
     if silent:
-        notes.append(f"no label file speaks of {listed(silent)}; nothing is learned there")
+        notes.append(f"no label file speaks of {listed(silent)}, left out")
     return notes
 
 

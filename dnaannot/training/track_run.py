@@ -264,11 +264,14 @@ class TrackRun(Run[TrackModel]):
         if known is not None and known.scan.weight.shape == model.motifs.scan.weight.shape:
             model.motifs.scan.load_state_dict(known.scan.state_dict())
             return
-        if self.resume or not data.is_dense:
+        if self.resume:
             return
         columns = [k for k, label in enumerate(data.labels) if label.kind == "binary"]
-        peaks, steps = Peaks.of(data.train, columns), self._motif_steps()
+        peaks = Peaks.of(data.train, columns if data.is_dense else [])
+        steps = self._motif_steps()
         if not (peaks and steps):
+            if self.motif_steps:
+                self.warn("no label has narrow peaks: there is nothing to learn motifs from.")
             return
         self.note(
             f"motifs first learn what stands at the peaks of {counted(len(peaks.columns), 'label')}"

@@ -26,7 +26,7 @@ from dnaannot.nn.tracks import TrackModel
 
 FORMAT_VERSION = 1
 _OTHER_VERSION = "Install the dnaannot version that wrote it, or train the model again."
-_HEADER, _ENCODER = "dnaannot", "encoder."
+_HEADER, _ENCODER, _OUTPUT = "dnaannot", "encoder.", "head."
 
 Model = TypeVar("Model", bound=TaskModel)
 Build = Callable[[dict[str, Any], EncoderConfig], Model]
@@ -37,6 +37,10 @@ def model_bytes(
     model: TaskModel, card: dict[str, Any], dtype: torch.dtype = torch.float32
 ) -> bytes:
     """The model file's bytes: weights as `dtype` and, in the header, its facts and `card`.
+
+    Of float16 weights those of the head are rounded to what bfloat16 holds too. Rounded as it
+    computes alone, they would shift the scores of labels against each other, a little a base and
+    much over a long intron, and float32 would give other genes than bfloat16.
 
     Args:
         card: what else is known of the model (training data, command, metrics, licence).
@@ -49,10 +53,12 @@ def model_bytes(
         **model.facts(),
         "card": card,
     }
-    tensors = {
-        name: value.detach().to("cpu", dtype).contiguous()
-        for name, value in model.state_dict().items()
-    }
+    tensors = {name: value.detach().to("cpu") for name, value in model.state_dict().items()}
+    if dtype == torch.float16:
+        for name in tensors:
+            if name.startswith(_OUTPUT):
+                tensors[name] = tensors[name].to(torch.bfloat16)
+    tensors = {name: value.to(dtype).contiguous() for name, value in tensors.items()}
     return save(tensors, metadata={_HEADER: json.dumps(facts, sort_keys=True)})
 
 

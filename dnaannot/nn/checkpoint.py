@@ -53,12 +53,12 @@ def model_bytes(
         **model.facts(),
         "card": card,
     }
-    tensors = {name: value.detach().to("cpu") for name, value in model.state_dict().items()}
-    if dtype == torch.float16:
-        for name in tensors:
-            if name.startswith(_OUTPUT):
-                tensors[name] = tensors[name].to(torch.bfloat16)
-    tensors = {name: value.to(dtype).contiguous() for name, value in tensors.items()}
+    tensors = {}
+    for name, value in model.state_dict().items():
+        kept = value.detach().to("cpu")
+        if dtype == torch.float16 and name.startswith(_OUTPUT):
+            kept = kept.to(torch.bfloat16)
+        tensors[name] = kept.to(dtype).contiguous()
     return save(tensors, metadata={_HEADER: json.dumps(facts, sort_keys=True)})
 
 

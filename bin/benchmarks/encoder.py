@@ -250,7 +250,7 @@ def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     from dnaannot.training.trainer import Schedule, Trainer
 
     model = GeneModel(PRESETS[preset])
-    data = read_gene_data([Pair(TEST_GENOME, TEST_GENES, None)], model.grammar, [], [])
+    data = read_gene_data([Pair(TEST_GENOME, TEST_GENES)], model.grammar)
     objective = GeneObjective(window=window, crf_start=0, bf16=has_bf16())
     share, seed = objective.genic_share, objective.seed
     sampler = WindowSampler(data.train, window, genic_share=share, seed=seed)

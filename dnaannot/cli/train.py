@@ -52,7 +52,8 @@ def train() -> None:
     multiple=True,
     metavar="BED|NAME:START-END",
     help="Hold this out to choose the best weights by: a BED file, or one region as in "
-    "samtools; repeatable.  [default: the last tenth of the longest sequence]",
+    "samtools, after GENOME.fa= where several genomes have its name; repeatable.  [default: the "
+    "last tenth of the longest sequence]",
 )
 @click.option(
     "--exclude",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,11 +44,14 @@ class Pair:
         genome, annotation: files.
         share: share of the training windows that come from it, relative to other pairs';
             None for its share of the bases.
+        validation, excluded: regions of the genome.
     """
 
     genome: Path
     annotation: Path
     share: float | None = None
+    validation: Sequence[Interval] = ()
+    excluded: Sequence[Interval] = ()
 
 
 @dataclass
@@ -75,21 +78,14 @@ class GeneData:
     signatures: Signatures = field(default_factory=Signatures)
 
 
-def read_gene_data(
-    pairs: Sequence[Pair],
-    grammar: Grammar,
-    validation: Sequence[Interval] = (),
-    excluded: Sequence[Interval] = (),
-    min_gap: int | None = None,
-) -> GeneData:
+def read_gene_data(pairs: Sequence[Pair], grammar: Grammar, min_gap: int | None = None) -> GeneData:
     """Labelled regions of genomes, split for training and validation.
 
     Training regions keep `SPLIT_MARGIN` bases off the others, and a gene that straddles a
-    border belongs to neither side. Without validation regions, the last tenth of each pair's
-    longest sequence is held out.
+    border belongs to neither side. Where no pair has validation regions, the last tenth of each
+    one's longest sequence is held out.
 
     Args:
-        validation, excluded: regions; sequence names that several pairs share are refused.
         min_gap: runs of at least this many N are gaps; `least_gap` by default.
 
     Raises:
@@ -98,22 +94,17 @@ def read_gene_data(
     """
     min_gap = min_gap or least_gap(grammar)
     data = GeneData()
-    seen: dict[str, Path] = {}
+    by_default = not any(pair.validation for pair in pairs)
     for pair in pairs:
         sequences, transcripts = _labelled(pair, grammar, min_gap, data)
-        for sequence in sequences:
-            if sequence.name in seen and (validation or excluded):
-                raise DataError(
-                    f"sequence {sequence.name!r} is also in {seen[sequence.name]}.",
-                    path=pair.genome,
-                    remedy="Rename one, so that regions mean one sequence.",
-                )
-            seen[sequence.name] = pair.genome
+        lengths = {each.name: len(each.codes) for each in sequences}
+        check_sequences((*pair.validation, *pair.excluded), lengths)
+        if by_default:
+            pair = replace(pair, validation=[last_tenth(lengths, pair.excluded)])
         before = len(data.train)
-        _split(data, pair, sequences, transcripts, validation, excluded)
+        _split(data, pair, sequences, transcripts)
         own = [region.sequence.codes[region.start : region.end] for region in data.train[before:]]
         data.signatures.add(pair.genome, own)
-    check_sequences((*validation, *excluded), seen)
     check_held_out(data.validation)
     _check_trainable(data)
     _check_validated(data)
@@ -221,16 +212,11 @@ def _split(
     pair: Pair,
     sequences: Sequence[LabelledSequence],
     transcripts: Sequence[Transcript],
-    validation: Sequence[Interval],
-    excluded: Sequence[Interval],
 ) -> None:
-    if not validation:
-        lengths = {each.name: len(each.codes) for each in sequences}
-        validation = [last_tenth(lengths, excluded)]
     train: list[Region] = []
     held_out: list[Region] = []
     for sequence in sequences:
-        parts = split(sequence.name, len(sequence.codes), validation, excluded)
+        parts = split(sequence.name, len(sequence.codes), pair.validation, pair.excluded)
         held_out += [split_region(sequence, *span, margin=0) for span in parts.held_out]
         for span in parts.train:
             region = split_region(sequence, *span)

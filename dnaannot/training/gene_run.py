@@ -27,7 +27,7 @@ from dnaannot.training.start import (
     start_files,
     with_encoder,
 )
-from dnaannot.training.told_regions import read_told_regions
+from dnaannot.training.told_regions import read_told_regions, split_genome
 
 LEAST_INTRON = 20
 """Least intron length of a model that starts from no other."""
@@ -74,7 +74,8 @@ class GeneRun(Run[GeneModel]):
 
     @property
     def inputs(self) -> list[str | Path]:
-        regions = (*self.validation, *self.exclude)
+        told = (*self.validation, *self.exclude)
+        regions = [split_genome(text, self.files[::2]).text for text in told]
         return [*self.files, *regions, *start_files(self.encoder, self.init)]
 
     def check(self) -> None:
@@ -143,7 +144,13 @@ class GeneRun(Run[GeneModel]):
 
     def _data(self, grammar: Grammar) -> GeneData:
         told = read_told_regions(self.validation, self.exclude, self.files[::2])
-        data = read_gene_data(self._pairs(), grammar, told.validation, told.excluded)
+        pairs = [
+            replace(pair, validation=validation, excluded=excluded)
+            for pair, validation, excluded in zip(
+                self._pairs(), told.validation, told.excluded, strict=True
+            )
+        ]
+        data = read_gene_data(pairs, grammar)
         told.add_hashes(data.hashes)
         return data
 

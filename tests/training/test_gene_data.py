@@ -55,7 +55,10 @@ def test_the_last_tenth_of_the_longest_sequence_is_held_out(yeast):
 
 def test_regions_asked_for(yeast):
     validation = [Interval("chrII", 30_000, 45_000)]
-    data = read_gene_data([yeast], GRAMMAR, validation, [Interval("chrII", 100_000, 2**62)])
+    data = read_gene_data(
+        [replace(yeast, validation=validation, excluded=[Interval("chrII", 100_000, 2**62)])],
+        GRAMMAR,
+    )
     assert spans(data.validation[0]) == [("chrII", 30_000, 45_000)]
     assert spans(data.train) == [("chrII", 0, 20_000), ("chrII", 55_000, 90_000)]
     labels = data.train[0].sequence.labels
@@ -78,10 +81,13 @@ def test_files_of_one_name_keep_their_hashes(pair):
     assert list(data.hashes) == ["genome.fa", "genes.gff3", "b/genome.fa", "b/genes.gff3"]
 
 
-def test_a_name_in_two_genomes_is_refused_where_regions_mean_one(pair):
-    pairs = [pair(folder="a"), pair(folder="b")]
-    with pytest.raises(DataError, match="'chrII' is also in"):
-        read_gene_data(pairs, GRAMMAR, [Interval("chrII", 0, 9_000)])
+def test_genomes_may_share_names(pair):
+    first, second = pair(folder="a"), pair(folder="b")
+    held_out = replace(second, validation=[Interval("chrII", 0, 60_000)])
+    data = read_gene_data([first, held_out], GRAMMAR)
+    assert spans(data.train) == [("chrII", 0, 121_212), ("chrII", 70_000, 121_212)]
+    assert [spans(regions) for regions in data.validation] == [[("chrII", 0, 60_000)]]
+    assert list(data.to_validate_on.values())[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -93,9 +99,9 @@ def test_a_name_in_two_genomes_is_refused_where_regions_mean_one(pair):
 )
 def test_regions_that_are_nowhere_are_refused(yeast, region, words):
     with pytest.raises(DataError, match=words):
-        read_gene_data([yeast], GRAMMAR, [region])
+        read_gene_data([replace(yeast, validation=[region])], GRAMMAR)
     with pytest.raises(DataError, match=words):
-        read_gene_data([yeast], GRAMMAR, [], [region])
+        read_gene_data([replace(yeast, excluded=[region])], GRAMMAR)
 
 
 def test_other_names_are_refused(pair):
@@ -135,12 +141,13 @@ def test_loci_that_cannot_be_read_are_unknown_and_counted(pair, yeast):
 
 
 def test_the_default_keeps_off_what_is_excluded(yeast):
-    data = read_gene_data([yeast], GRAMMAR, [], [Interval("chrII", 90_000, 2**62)])
+    data = read_gene_data([replace(yeast, excluded=[Interval("chrII", 90_000, 2**62)])], GRAMMAR)
     assert spans(data.validation[0]) == [("chrII", 81_000, 90_000)]
     assert spans(data.train) == [("chrII", 0, 71_000)]
     covered = [Interval("chrII", 80_000, 100_000)]
+    wanted = replace(yeast, validation=[Interval("chrII", 90_000, 95_000)], excluded=covered)
     with pytest.raises(DataError, match="nothing is held out"):
-        read_gene_data([yeast], GRAMMAR, [Interval("chrII", 90_000, 95_000)], covered)
+        read_gene_data([wanted], GRAMMAR)
 
 
 def test_nothing_left_is_refused(pair):
@@ -155,9 +162,9 @@ def test_nothing_left_is_refused(pair):
     empty = pair(change_genes=lambda text: "##gff-version 3\n", folder="empty")
     with pytest.raises(DataError, match="no gene can be learned from"):
         read_gene_data([empty], GRAMMAR)
-    all_held_out = pair(folder="whole")
+    all_held_out = replace(pair(folder="whole"), validation=[Interval("chrII", 0, 2**62)])
     with pytest.raises(DataError, match="54 in or near what is held out"):
-        read_gene_data([all_held_out], GRAMMAR, [Interval("chrII", 0, 2**62)])
+        read_gene_data([all_held_out], GRAMMAR)
 
 
 def test_sequences_too_short_to_learn_from(pair):

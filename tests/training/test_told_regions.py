@@ -13,9 +13,10 @@ def test_names_go_before_files_and_files_are_hashed(tmp_path, monkeypatch):
     for name in ("a.bed", "c.bed"):
         (tmp_path / name).write_text("b:1:02\t1\t3\nb:1:02\t3\t4\n")
     told = read_told_regions(["a.bed", "b:1:02"], ["c.bed", "b:1:02:4"], ["g.fa"])
-    assert [region[:3] for region in told.validation] == [("a.bed", 0, 2**62), ("b:1:02", 0, 2**62)]
-    assert told.excluded[:2] == [Interval("b:1:02", *x) for x in ((1, 3, "", 1), (3, 4, "", 2))]
-    assert told.excluded[2:] == [Interval("b:1:02", 3, 2**62)]
+    (validation,), (excluded,) = told.validation, told.excluded
+    assert [region[:3] for region in validation] == [("a.bed", 0, 2**62), ("b:1:02", 0, 2**62)]
+    assert excluded[:2] == [Interval("b:1:02", *x) for x in ((1, 3, "", 1), (3, 4, "", 2))]
+    assert excluded[2:] == [Interval("b:1:02", 3, 2**62)]
     hashes: dict[str, str] = {}
     told.add_hashes(hashes)
     assert list(hashes) == ["c.bed"]
@@ -24,4 +25,29 @@ def test_names_go_before_files_and_files_are_hashed(tmp_path, monkeypatch):
 
 
 def test_no_genome_is_read_for_no_region():
-    assert read_told_regions([], [], ["nowhere.fa"]) == ([], [], [])
+    assert read_told_regions([], [], ["nowhere.fa"]) == ([[]], [[]], [])
+
+
+def test_a_genome_is_said_where_several_have_the_sequence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, only in (("a.fa", "x"), ("b.fa", "y"), ("c.fa", "z")):
+        (tmp_path / name).write_text(f">chr1\nACGT\n>{only}\nACGT\n")
+    (tmp_path / "of.bed").write_text("chr1\t1\t3\ny\t0\t4\n")
+    genomes = ["a.fa", "b.fa", "c.fa"]
+    told = read_told_regions(["b.fa=chr1:2-3", "z"], ["y:2", "b.fa=of.bed"], genomes)
+    assert told.validation == [[], [Interval("chr1", 1, 3)], [Interval("z", 0, 2**62)]]
+    assert [[region[:3] for region in each] for each in told.excluded] == [
+        [],
+        [("y", 1, 2**62), ("chr1", 1, 3), ("y", 0, 4)],
+        [],
+    ]
+    assert [path.name for path in told.files] == ["of.bed"]
+    for text, line in (("chr1:1-2", None), ("of.bed", 1)):
+        with pytest.raises(
+            DataError, match="'chr1' is a sequence of 'a.fa', 'b.fa', 'c.fa'"
+        ) as caught:
+            read_told_regions([text], [], genomes)
+        assert caught.value.line == line
+        assert f"a.fa={text}" in caught.value.remedy
+    with pytest.raises(DataError, match="no genome has the sequence 'y'"):
+        read_told_regions(["a.fa=y"], [], genomes)

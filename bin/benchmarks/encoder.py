@@ -241,7 +241,7 @@ def _in_parts(task: Task) -> Task:
 
 def gene_training(preset: str, window: int) -> Trainer[GeneModel]:
     """A trainer on the bundled test annotation."""
-    from dnaannot.datasets.genes import WindowSampler
+    from dnaannot.datasets.windows import WindowSampler
     from dnaannot.nn.encoder import PRESETS
     from dnaannot.nn.model import GeneModel
     from dnaannot.training.gene_data import Pair, read_gene_data

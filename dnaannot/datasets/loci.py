@@ -85,6 +85,11 @@ def _around(region: Region, kept: Sequence[Locus], flank: int) -> list[Region]:
     sequence = replace(region.sequence, labels=labels, genes=genes)
     spans = union(np.array([(locus.start - flank, locus.end + flank) for locus in kept]))
     return [
-        Region(sequence, max(int(start), region.start), min(int(end), region.end), region.weight)
+        replace(
+            region,
+            sequence=sequence,
+            start=max(int(start), region.start),
+            end=min(int(end), region.end),
+        )
         for start, end in spans
     ]

@@ -42,6 +42,9 @@ UNKNOWN = 255
 IS_CODING = np.array([name[:3] in ("cds", "sta", "sto") for name in LABELS])
 """(17,) whether a label belongs to the CDS."""
 
+GENE_BEGINS = ("intergenic", "start+")
+"""The label pair with which a gene begins, and on the minus strand ends."""
+
 MIRRORED_LABEL = np.array([0, *range(1 + MINUS, 1 + 2 * MINUS), *range(1, 1 + MINUS)], np.uint8)
 """(17,) label of the same base on the reverse complement."""
 

@@ -95,14 +95,14 @@ def read_gene_data(pairs: Sequence[Pair], grammar: Grammar, min_gap: int | None 
     min_gap = min_gap or least_gap(grammar)
     data = GeneData()
     by_default = not any(pair.validation for pair in pairs)
-    for pair in pairs:
+    for number, pair in enumerate(pairs):
         sequences, transcripts = _labelled(pair, grammar, min_gap, data)
         lengths = {each.name: len(each.codes) for each in sequences}
         check_sequences((*pair.validation, *pair.excluded), lengths)
         if by_default:
             pair = replace(pair, validation=[last_tenth(lengths, pair.excluded)])
         before = len(data.train)
-        _split(data, pair, sequences, transcripts)
+        _split(data, pair, number, sequences, transcripts)
         own = [region.sequence.codes[region.start : region.end] for region in data.train[before:]]
         data.signatures.add(pair.genome, own)
     check_held_out(data.validation)
@@ -210,6 +210,7 @@ def _is_preferred(annotated: AnnotatedTranscript) -> bool:
 def _split(
     data: GeneData,
     pair: Pair,
+    number: int,
     sequences: Sequence[LabelledSequence],
     transcripts: Sequence[Transcript],
 ) -> None:
@@ -224,7 +225,7 @@ def _split(
                 train.append(region)
     bases = sum(region.end - region.start for region in train)
     weight = 1.0 if pair.share is None else pair.share / max(1, bases)
-    data.train += [Region(r.sequence, r.start, r.end, weight) for r in train]
+    data.train += [replace(region, weight=weight, genome=number) for region in train]
     genes = sum(len(genes_within(region)) for region in held_out)
     data.to_validate_on[str(pair.annotation)] = genes
     if held_out:

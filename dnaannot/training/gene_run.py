@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dnaannot.catalog import find
 from dnaannot.datasets.condensed import condensed, is_sparse
-from dnaannot.datasets.genes import Region, WindowSampler
+from dnaannot.datasets.genes import Region
 from dnaannot.datasets.loci import with_fewer_labels
+from dnaannot.datasets.windows import WindowSampler
 from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.names import counted, listed
 from dnaannot.errors import DataError

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dnaannot.datasets.genes import Batch, Region, WindowSampler
-from dnaannot.dna.grammar import MIRRORED_LABEL
+from dnaannot.datasets.genes import Region
+from dnaannot.datasets.windows import Batch, WindowSampler
+from dnaannot.dna.grammar import GENE_BEGINS, MIRRORED_LABEL
 from dnaannot.dna.interval import Interval
 from dnaannot.dna.sequence import GAP, N
 from dnaannot.dna.transcript import Transcript
@@ -109,14 +109,15 @@ class GeneLosses:
         The other strand's cells begin `shift` bases off, as they may in a sequence of any
         length; so many of the window's first bases are left out.
         """
-        tokens = torch.from_numpy(row.tokens)
-        tokens = torch.cat((tokens, _other_strand(tokens, shift)))
-        emissions = self._emissions(model, tokens)[:, shift:]
+        read = torch.from_numpy(row.tokens)
+        read = torch.cat((read, _other_strand(read, shift)))
+        emissions = self._emissions(model, read)[:, shift:]
         emissions = torch.stack((emissions[0], emissions[1].flip(0)[:, MIRRORED_LABEL.tolist()]))
-        seen = Batch(*(np.repeat(part[:, shift:], 2, axis=0) for part in row))
+        tokens, labels, words, allowed = (part[:, shift:].repeat(2, 0) for part in row[:-1])
+        seen = Batch(tokens, labels, words, allowed, row.enrichment.repeat(2))
         apart = crf_divergence(
             emissions, emissions.mean(0, keepdim=True).expand_as(emissions),
-            model.pair_weights, seen.words, model.grammar,
+            _pair_weights(model, row), seen.words, model.grammar,
         )  # fmt: skip
         loss = self._path_loss(model, emissions, seen)
         return loss + self.objective.strand_share * apart.mean() / emissions.shape[1]
@@ -133,7 +134,7 @@ class GeneLosses:
     def _path_loss(self, model: GeneModel, emissions: Tensor, rows: Batch) -> Tensor:
         """Mean negative log-likelihood per base, and the cross-entropy by its share."""
         values, possible = crf_log_likelihood(
-            emissions, model.pair_weights, rows.words, rows.allowed, model.grammar
+            emissions, _pair_weights(model, rows), rows.words, rows.allowed, model.grammar
         )
         if not bool(possible.all()):
             self.on_impossible(int((~possible).sum()))
@@ -141,6 +142,17 @@ class GeneLosses:
         if self.objective.label_share == 0:
             return loss
         return loss + self.objective.label_share * self._cross_entropy(emissions, rows)
+
+
+def _pair_weights(model: GeneModel, rows: Batch) -> Tensor:
+    """Label-pair weights (P,) for the windows of one genome, in which genes are more frequent.
+
+    The model's own weights then learn how frequent genes are in the genome, as in logit
+    adjustment (Menon et al. 2021).
+    """
+    extra = torch.zeros_like(model.pair_weights)
+    extra[model.grammar.pairs.index(GENE_BEGINS)] = float(rows.enrichment[0])
+    return model.pair_weights + extra
 
 
 def _other_strand(tokens: Tensor, shift: int) -> Tensor:

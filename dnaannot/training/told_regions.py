@@ -58,7 +58,8 @@ def read_told_regions(
     files = [
         Path(each.text) for each in dict.fromkeys([*told[0], *told[1]]) if _is_file(each, names)
     ]
-    return ToldRegions(*(_read(each, paths, names) for each in told), files)
+    held_out, left_out = (_read(each, paths, names) for each in told)
+    return ToldRegions(held_out, left_out, files)
 
 
 def split_genome(text: str, genomes: Collection[str]) -> _Told:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dnaannot.datasets.condensed import condensed, is_sparse
-from dnaannot.datasets.genes import Region, WindowSampler, label_sequence
+from dnaannot.datasets.genes import Region, label_sequence
+from dnaannot.datasets.windows import WindowSampler
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, UNKNOWN, gene_grammar
 from dnaannot.dna.sequence import runs
 from dnaannot.dna.transcript import Strand, Transcript, read_transcript, with_phases

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dnaannot.datasets.divergence import TOLERANCE, TRANSITIONS, diverged
-from dnaannot.datasets.genes import Region, label_sequence, refusal, window_arrays
+from dnaannot.datasets.genes import Region, label_sequence, refusal
+from dnaannot.datasets.windows import window_arrays
 from dnaannot.dna.grammar import (
     IS_CODING,
     LABEL_INDEX,

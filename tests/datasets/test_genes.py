@@ -9,14 +9,13 @@ from dnaannot.datasets.genes import (
     LabelledSequence,
     LabelReport,
     Region,
-    WindowSampler,
     genes_within,
     label_sequence,
     refusal,
     representative,
     split_region,
-    window_arrays,
 )
+from dnaannot.datasets.windows import WindowSampler, window_arrays
 from dnaannot.dna.forward_backward import ALL_LABELS
 from dnaannot.dna.grammar import (
     INTERGENIC,
@@ -364,6 +363,33 @@ def test_exon_share_anchors_windows_at_coding_bases():
     drawn = np.concatenate([sampler.batch(step, 20).labels for step in range(20)])
     holds_exon = np.isin(drawn, (LABEL_INDEX["cds0+"], LABEL_INDEX["cds0-"])).any(1)
     assert holds_exon.mean() == pytest.approx(0.5, abs=0.08)
+
+
+def test_how_much_more_frequent_genes_are_in_windows():
+    def genome(length, starts, number):
+        labels = np.full(length, INTERGENIC, np.uint8)
+        labels[starts] = LABEL_INDEX["start+"], LABEL_INDEX["start-"]
+        spans = np.array([[start - 300, start + 300] for start in starts])
+        sequence = LabelledSequence(str(number), np.zeros(length, np.uint8), labels, spans)
+        return Region(sequence, 0, length, genome=number)
+
+    sparse, dense = genome(100_000, [20_000, 60_000], 3), genome(5_000, [1_000, 4_000], 5)
+    bare = Region(LabelledSequence("bare", sparse.sequence.codes, np.zeros(100_000, np.uint8),
+                                   np.zeros((0, 2), np.int64)), 0, 100_000, genome=7)  # fmt: skip
+    for share in (0.0, 0.5, 1.0):
+        sampler = WindowSampler([sparse, dense, bare], 1_000, genic_share=share)
+        alone = WindowSampler([sparse], 1_000, genic_share=share)
+        windows = np.concatenate([alone.batch(step, 20).labels for step in range(100)])
+        starts = np.isin(windows, (LABEL_INDEX["start+"], LABEL_INDEX["start-"])).sum()
+        expected = np.log(starts / windows.size / (2 / 100_000))
+        assert sampler.enrichment[3] == pytest.approx(expected, abs=0.12 if share else 0.5)
+        assert sampler.enrichment[7] == 0
+        assert 0 <= sampler.enrichment[5] + 0.1 < sampler.enrichment[3] + 0.6
+        batch = sampler.batch(0, 8)
+        known = {np.float32(each) for each in sampler.enrichment.values()}
+        assert set(batch.enrichment) <= known
+        assert batch.enrichment.shape == (8,)
+    assert sampler.enrichment[3] > 3
 
 
 # --- splits ---------------------------------------------------------------------------------

@@ -8,13 +8,11 @@ import pytest
 import torch
 
 from dnaannot.datasets.genes import (
-    Batch,
     LabelledSequence,
     Region,
-    WindowSampler,
-    window_arrays,
 )
-from dnaannot.dna.grammar import gene_grammar
+from dnaannot.datasets.windows import Batch, WindowSampler, window_arrays
+from dnaannot.dna.grammar import GENE_BEGINS, gene_grammar
 from dnaannot.dna.sequence import GAP
 from dnaannot.dna.transcript import Strand, Transcript, exon_bounds, with_phases
 from dnaannot.nn.model import GeneModel
@@ -26,6 +24,7 @@ from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
 from dnaannot.training.run import Job
 
 OBJECTIVE = GeneObjective(window=1_800, batch=3, crf_start=0)
+NOT_ENRICHED = np.zeros(1, np.float32)
 EDGES = 2 / OBJECTIVE.window
 """Two nats a window: codons and introns that its ends cut count a little otherwise at either."""
 
@@ -63,7 +62,10 @@ def model(tiny_model):
 def strands(region):
     """A window with genes, as each strand reads it."""
     return [
-        Batch(*(part[None] for part in window_arrays(region, 20_000, OBJECTIVE.window, flip)))
+        Batch(
+            *(part[None] for part in window_arrays(region, 20_000, OBJECTIVE.window, flip)),
+            NOT_ENRICHED,
+        )
         for flip in (False, True)
     ]
 
@@ -105,10 +107,35 @@ def test_it_does_not_matter_which_strand_comes_first(losses, model, strands):
     assert one == pytest.approx(other, abs=EDGES)
 
 
+@pytest.mark.parametrize("strand_share", [0.0, 1.0])
+def test_the_loss_knows_that_genes_are_more_frequent_in_windows(
+    losses, model, strands, strand_share
+):
+    """As if the genome's weight of a gene's start were so much higher."""
+    extra = 1.5
+
+    def value(row):
+        made = losses(strand_share=strand_share)
+        if strand_share:
+            return made._loss_of_strands(model, row, 0).item()
+        return made._loss(model, row, True).item()
+
+    plain, enriched = (
+        value(strands[0]._replace(enrichment=np.float32([log]))) for log in (0, extra)
+    )
+    with torch.no_grad():
+        model.pair_weights[model.grammar.pairs.index(GENE_BEGINS)] += extra
+    assert enriched == pytest.approx(value(strands[0]), abs=1e-6)
+    assert abs(enriched - plain) > 1e-5
+
+
 @pytest.mark.parametrize("shift", [1, 5])
 def test_the_other_strand_may_begin_inside_a_cell(losses, model, region, shift):
     """Shifted, a window's strands are those of the sequence from `shift` on, cells apart."""
-    row = Batch(*(part[None] for part in window_arrays(region, 20_000, OBJECTIVE.window, False)))
+    row = Batch(
+        *(part[None] for part in window_arrays(region, 20_000, OBJECTIVE.window, False)),
+        NOT_ENRICHED,
+    )
     seen = {}
 
     def spy(tokens):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnaannot.datasets.genes import WindowSampler
+from dnaannot.datasets.windows import WindowSampler
 from dnaannot.dna.grammar import gene_grammar
 from dnaannot.dna.sequence import decode
 from dnaannot.nn.checkpoint import load_masked_model

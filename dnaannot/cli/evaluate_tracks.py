@@ -124,7 +124,7 @@ def _part(
     """The part that is compared, None for all, on sequences of the genome or the tracks."""
     from dnaannot.evaluate.intervals import Regions
     from dnaannot.evaluate.track_inputs import sequence_sizes
-    from dnaannot.predict.wanted_regions import WantedRegions
+    from dnaannot.formats.wanted_regions import WantedRegions
 
     if regions is None:
         return None

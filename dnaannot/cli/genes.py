@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from dnaannot.dna.transcript import Transcript
     from dnaannot.formats.journal import Journal
     from dnaannot.formats.score_tracks import ScoreTracks
+    from dnaannot.formats.wanted_regions import WantedRegions
     from dnaannot.predict.genes import GenePredictor, Genes, OnBases
     from dnaannot.predict.genomes import Genomes
     from dnaannot.predict.scorer import Compute
-    from dnaannot.predict.wanted_regions import WantedRegions
 
 _SAMPLED_BASES = 20_000_000
 
@@ -155,9 +155,9 @@ class _Run:
 
     def _plan(self, stack: contextlib.ExitStack) -> _Plan:
         from dnaannot.formats.score_tracks import ScoreTracks
+        from dnaannot.formats.wanted_regions import WantedRegions
         from dnaannot.predict.device import choose_compute
         from dnaannot.predict.genomes import Genomes
-        from dnaannot.predict.wanted_regions import WantedRegions
 
         told = self.settings
         compute = choose_compute(told.device, told.precision, told.threads, told.ahead)

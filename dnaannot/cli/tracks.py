@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from dnaannot.formats.fasta_index import IndexedFasta
     from dnaannot.formats.track_files import Track
     from dnaannot.formats.track_folder import FolderWriter, TrackFolder
+    from dnaannot.formats.wanted_regions import WantedRegions
     from dnaannot.nn.tracks import TrackModel
     from dnaannot.predict.genomes import Genomes
     from dnaannot.predict.track_preview import Preview
     from dnaannot.predict.tracks import TrackPredictor
-    from dnaannot.predict.wanted_regions import WantedRegions
 
 _UCSC = "UCSC's name of the genome, such as hg38, for hub.txt.  [default: told by its lengths]"
 
@@ -199,7 +199,7 @@ class _Run:
 
     def _wanted(self, sizes: Mapping[str, int]) -> WantedRegions | None:
         """The regions asked for, on sequences of these sizes; None for the whole genome."""
-        from dnaannot.predict.wanted_regions import WantedRegions
+        from dnaannot.formats.wanted_regions import WantedRegions
 
         if not self.settings.regions:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from dnaannot.evaluate.intervals import Regions
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import Annotation, read_annotation
 from dnaannot.formats.gff_transcripts import AnnotatedTranscript
-from dnaannot.formats.regions import read_regions as read_intervals
+from dnaannot.formats.wanted_regions import WantedRegions
 
 PREDICTION, REFERENCE = "pred", "ref"
 
@@ -87,9 +87,7 @@ def read_gene_inputs(
             sides[side] = [with_stop(each) for each in sides[side]]
     else:
         lengths = _read_ends(sides, paths, genome, add_stop, notes)
-    part = None if regions is None else read_regions(regions, lengths)
-    if part is not None:
-        _require_known_regions(part, lengths)
+    part = None if regions is None else _part(regions, lengths, genome is not None)
     notes += _absences(sides, part)
     marked = frozenset(
         each.transcript.name
@@ -100,17 +98,14 @@ def read_gene_inputs(
     return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, part, notes)
 
 
-def read_regions(text: str, names: Container[str] = ()) -> Regions:
-    """Regions of a BED file, or the one that is written as in samtools.
-
-    Args:
-        names: of the sequences that count, one of which the text may be.
-
-    Raises:
-        InputFormatError: the file is no BED.
-        DataError: it is neither a file nor a region.
-    """
-    return Regions.of_intervals(read_intervals(text, names))
+def _part(text: str, lengths: Mapping[str, int], are_known: bool) -> Regions:
+    """The regions that count; where lengths are known, all have to lie inside them."""
+    wanted = WantedRegions(text, lengths)
+    if are_known:
+        wanted.check(lengths)
+    part = Regions.of_intervals(wanted.regions)
+    _require_known_regions(part, lengths)
+    return part
 
 
 def _require_genes(annotation: Annotation, path: str | Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Transcript
+from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.predict.genes import GenePredictor, Genes, OnLabels
-from dnaannot.predict.wanted_regions import WantedRegions
 
 FLANK = 100_000
 """Bases of context to each side of a region, at first."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dnaannot.dna.interval import covered_bases, union
+from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.predict.track_preview import Preview
 from dnaannot.predict.tracks import Values
-from dnaannot.predict.wanted_regions import WantedRegions
 
 
 class Selection:

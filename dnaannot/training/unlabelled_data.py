@@ -16,7 +16,7 @@ from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta, sequence_names
 from dnaannot.formats.regions import is_bed
 from dnaannot.formats.source import file_hash
-from dnaannot.predict.wanted_regions import WantedRegions
+from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.training.splits import unlike
 
 

@@ -230,6 +230,12 @@ def test_wrong_regions_are_refused(files, run):
     refused(run("evaluate", "genes", *both, "chr1:9-2"), "chr1:9-2")
     refused(run("evaluate", "genes", *both, "chrX:1-9"), "'chrX'", "'chr1'")
     refused(run("evaluate", "genes", *both, "nowhere.bed"), "nowhere.bed")
+    (files / "genome.fa").write_text(f">chr1\n{genome()}\n")
+    (files / "wrong.bed").write_text("chr1\t0\t400\n1\t0\t400\n")
+    told = [*both, "wrong.bed", "--genome", "genome.fa"]
+    refused(run("evaluate", "genes", *told), "wrong.bed, line 2", "'1'", "'chr1'")
+    told = [*both, "chr1:1-9,000,000", "--genome", "genome.fa"]
+    refused(run("evaluate", "genes", *told), "past the end of 'chr1'")
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(files, run):

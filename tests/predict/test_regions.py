@@ -5,11 +5,11 @@ import pytest
 
 from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
+from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.predict import regions
 from dnaannot.predict.genes import GenePredictor
 from dnaannot.predict.regions import clusters, predict_regions
 from dnaannot.predict.scorer import Compute
-from dnaannot.predict.wanted_regions import WantedRegions
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dnaannot.errors import DataError
+from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.predict.track_preview import Preview
 from dnaannot.predict.track_selection import Selection
 from dnaannot.predict.tracks import Values
-from dnaannot.predict.wanted_regions import WantedRegions
 
 SIZES = {"a": 50_000, "b": 900}
 

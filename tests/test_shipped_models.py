@@ -17,6 +17,11 @@ from dnaannot.cli.selfpretrain import selfpretrain
 from dnaannot.cli.train import train
 
 SCRIPT = Path(__file__).resolve().parents[1] / "bin" / "train-shipped-models"
+TEXTS = {
+    "sacCer3.fa.gz": ">chrVIII\nACGT\n>chrVII\nACGT\n",
+    "cpg_windows512_labels.tsv.gz": "chrom\tstart\tend\tx\tfold\tlabel\n"
+    "chr22\t100\t612\t.\t1\t0\nchr22\t900\t1412\t.\t2\t1\n",
+}
 COMMANDS: dict[str, click.Command] = {
     "train genes": train.commands["genes"],
     "train tracks": train.commands["tracks"],
@@ -34,6 +39,9 @@ TESTS = {
     "aspergillus_fumigatus_chr1-6": {"chr6"},
     "arabidopsis_TAIR10_chr5_0.3-22Mb": {"Chr5:19,000,001-21,700,000"},
     "sacCer3": {"chrVII", "chrIV", "chrIX", "chrXIII"},
+    "hg38_chr22": {
+        f"chr22:{megabase}000001-{megabase + 1}000000" for megabase in (19, 27, 28, 32, 33, 39, 42)
+    },
 }
 """What is never trained on, by what the genome's path holds."""
 
@@ -51,7 +59,7 @@ def stages(tmp_path_factory):
     ):
         (data / "tracks" / name).parent.mkdir(parents=True, exist_ok=True)
         with gzip.open(data / "tracks" / name, "wt") as stream:
-            stream.write(">chrVIII\nACGT\n>chrVII\nACGT\n" if name.endswith(".fa.gz") else "")
+            stream.write(TEXTS.get(Path(name).name, ""))
     python.parent.mkdir()
     python.write_text(NOT_A_TRAINER.format(python=sys.executable, log=str(log)))
     python.chmod(0o755)
@@ -68,6 +76,16 @@ def stages(tmp_path_factory):
     return out, called
 
 
+def starts_of(arguments):
+    """The models that a stage begins with."""
+    options = ("--init", "--encoder")
+    return [arguments[at + 1] for at, each in enumerate(arguments) if each in options]
+
+
+def value_of(arguments, option):
+    return arguments[arguments.index(option) + 1]
+
+
 def test_every_stage_is_a_valid_command(stages):
     for command, arguments in stages[1]:
         context = COMMANDS[command].make_context(command, list(arguments))
@@ -78,10 +96,7 @@ def test_every_bundled_model_is_made_once_from_stages_before_it(stages):
     out, called = stages
     made: list[str] = []
     for _, arguments in called:
-        starts = [
-            arguments[at + 1] for at, a in enumerate(arguments) if a in ("--init", "--encoder")
-        ]
-        assert set(starts) <= set(made)
+        assert set(starts_of(arguments)) <= set(made)
         made.append(arguments[arguments.index("-o") + 1])
     assert len(set(made)) == len(made)
     bundled = (SCRIPT.parents[1] / "dnaannot" / "models").glob("*.safetensors")
@@ -89,15 +104,35 @@ def test_every_bundled_model_is_made_once_from_stages_before_it(stages):
 
 
 def test_no_stage_sees_a_test_region(stages):
-    seen = defaultdict(int)
-    for _, arguments in stages[1]:
-        assert not any("GRCh37_chr21/genes" in each for each in arguments)
+    out, called = stages
+    seen = defaultdict(list)
+    for command, arguments in called:
         left_out = {arguments[at + 1] for at, a in enumerate(arguments) if a == "--exclude"}
+        if command == "selfpretrain":
+            bed = Path(value_of(arguments, "--regions"))
+            assert bed.read_text() == "chrVIII\t0\t4\n"
+            continue
         for genome, regions in TESTS.items():
-            if any(genome in each for each in arguments) and "--regions" not in arguments:
-                seen[genome] += 1
+            if any(genome in each for each in arguments):
+                seen[genome].append(Path(value_of(arguments, "-o")).stem)
                 assert regions <= left_out
     assert set(seen) == set(TESTS)
-    (pretraining,) = (a for _, a in stages[1] if "--regions" in a)
-    bed = Path(pretraining[pretraining.index("--regions") + 1])
-    assert bed.read_text() == "chrVIII\t0\t4\n"
+    assert seen["hg38_chr22"] == ["human_methylation"]
+    assert (out / "IMR90_windows.tsv").read_text() == (
+        "chrom\tstart\tend\tIMR90\nchr22\t900\t1412\t1\n"
+    )
+
+
+def test_chr21_only_validates_tracks(stages):
+    for command, arguments in stages[1]:
+        for at, argument in enumerate(arguments):
+            if "GRCh37_chr21" in argument:
+                assert (command, arguments[at - 1]) == ("train tracks", "--validation-genome")
+
+
+def test_what_learned_methylation_starts_nothing(stages):
+    for _, arguments in stages[1]:
+        starts = [
+            arguments[at + 1] for at, a in enumerate(arguments) if a in ("--init", "--encoder")
+        ]
+        assert not any("methylation" in start for start in starts)

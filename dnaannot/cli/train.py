@@ -52,14 +52,14 @@ def train() -> None:
     multiple=True,
     metavar="BED|NAME:START-END",
     help="Hold this out to choose the best weights by: a BED file, or one region as in "
-    "samtools, after GENOME.fa= where several genomes have its name; repeatable.  [default: the "
-    "last tenth of the longest sequence]",
+    "samtools; GENOME.fa= before it says of which genome. Repeatable.  [default: the last tenth "
+    "of the longest sequence]",
 )
 @click.option(
     "--exclude",
     multiple=True,
     metavar="BED|NAME:START-END",
-    help="Never train on this; repeatable.",
+    help="Never train on this; as --validation, repeatable.",
 )
 @click.option(
     "--shares",

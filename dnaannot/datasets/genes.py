@@ -201,7 +201,7 @@ class Region:
 
     Attributes:
         weight: how often it is drawn from, for its length.
-        genome: number of the genome that it is of.
+        genome: number of the genome that a training region is of.
     """
 
     sequence: LabelledSequence

@@ -41,8 +41,8 @@ class Batch(NamedTuple):
         labels: (B, L) uint8, `UNKNOWN` where not known.
         words: (B, L) uint32 position words for the grammar.
         allowed: (B, L) uint32, bit k set where label k is compatible with what is known.
-        enrichment: (B,) float32, log of how many times as often genes begin in the windows drawn
-            from the genome as in the genome itself.
+        enrichment: (B,) float32, log of how many times as often genes begin in windows like
+            these as in the genome that they are cut from.
     """
 
     tokens: np.ndarray
@@ -53,9 +53,15 @@ class Batch(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a window is cut from."""
+    """Where a window is cut from.
+
+    Attributes:
+        is_condensed: it is cut from the condensed twin of its region.
+        flip: it is read on the other strand.
+    """
 
     region: Region
+    is_condensed: bool
     start: int
     flip: bool
 
@@ -113,23 +119,31 @@ class WindowSampler:
         return Batch(*(np.stack(column) for column in zip(*windows, strict=True)))
 
     @cached_property
-    def enrichment(self) -> dict[int, float]:
-        """Of each genome, log of how many times as often genes begin in its windows as in itself.
+    def enrichment(self) -> dict[tuple[int, bool], float]:
+        """Log of how many times as often genes begin in windows as in the genome they are of.
 
-        Counted in windows drawn for it; 0 where no gene begins.
+        By genome and whether the windows are condensed, counted for each known base in windows
+        drawn for it; 0 where no gene begins.
         """
         genomes = np.array([region.genome for region in self.regions])
-        return {int(genome): self._enrichment(genomes == genome) for genome in np.unique(genomes)}
+        return {
+            (int(genome), is_condensed): value
+            for genome in np.unique(genomes)
+            for is_condensed, value in self._enrichment(genomes == genome).items()
+        }
 
-    def _enrichment(self, own: np.ndarray) -> float:
-        mass = self._mass * own
-        if not mass.any():
-            return 0.0
+    def _enrichment(self, own: np.ndarray) -> dict[bool, float]:
+        """Of the genome that `own` (R,) regions are of, by whether windows are condensed."""
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 1, 0]))
-        places = [self._place(random, mass / mass.sum()) for _ in range(_COUNTED_WINDOWS)]
-        drawn = _starts_per_base(self._window(place) for place in places)
+        probability = self._mass * own / (self._mass * own).sum()
+        places = [self._place(random, probability) for _ in range(_COUNTED_WINDOWS)]
         there = _starts_per_base(self.regions[number] for number in np.flatnonzero(own))
-        return math.log(drawn / there) if drawn and there else 0.0
+        found = {}
+        for is_condensed in (False, True):
+            windows = (self._window(each) for each in places if each.is_condensed == is_condensed)
+            drawn = _starts_per_base(windows)
+            found[is_condensed] = math.log(drawn / there) if drawn and there else 0.0
+        return found
 
     def _draw(self, random: np.random.Generator) -> tuple[np.ndarray, ...]:
         place = self._place(random, self._probability)
@@ -138,20 +152,24 @@ class WindowSampler:
             share = self.divergence * random.random()
             change = partial(diverged, divergence=share, random=random)
         arrays = window_arrays(place.region, place.start, self.window, place.flip, change)
-        return *arrays, np.float32(self.enrichment[place.region.genome])
+        enrichment = self.enrichment[place.region.genome, place.is_condensed]
+        return *arrays, np.float32(enrichment)
 
     def _place(self, random: np.random.Generator, probability: np.ndarray) -> _Place:
         choice = int(random.choice(len(self.regions), p=probability))
-        region, genes = self.regions[choice], self._genes[choice]
+        region, genes, twin = self.regions[choice], self._genes[choice], None
         if self.condensed_share and random.random() < self.condensed_share:
-            region, genes = self._twins[choice] or (region, genes)
+            twin = self._twins[choice]
+        if twin is not None:
+            region, genes = twin
         low, high = region.start, max(region.start, region.end - self.window)
         if len(genes) and random.random() < self.genic_share:
             anchor = self._anchor(random, region, *genes[random.integers(len(genes))])
             start = anchor - int(random.integers(self.window))
         else:
             start = int(random.integers(low, high + 1))
-        return _Place(region, min(max(start, low), high), random.random() < 0.5)
+        start = min(max(start, low), high)
+        return _Place(region, twin is not None, start, random.random() < 0.5)
 
     def _window(self, place: _Place) -> Region:
         end = min(place.start + self.window, place.region.end)
@@ -168,12 +186,12 @@ class WindowSampler:
 
 
 def _starts_per_base(regions: Iterable[Region]) -> float:
-    """Known gene starts of regions, for each of their bases."""
+    """Gene starts of regions, for each base of known label."""
     starts = bases = 0
     for region in regions:
         labels = region.sequence.labels[region.start : region.end]
         starts += int(((labels == START) | (labels == START + MINUS)).sum())
-        bases += len(labels)
+        bases += int((labels != UNKNOWN).sum())
     return starts / max(1, bases)
 
 

@@ -70,7 +70,8 @@ def read_gene_inputs(
 
     Raises:
         InputFormatError: a file is not what it should be.
-        DataError: the reference has no CDS, or the files do not belong together.
+        DataError: the reference has no CDS, the files do not belong together, or a region lies
+            outside the genome.
     """
     paths = {PREDICTION: prediction, REFERENCE: reference}
     read = {side: read_annotation(path) for side, path in paths.items()}
@@ -98,11 +99,12 @@ def read_gene_inputs(
     return GeneInputs(sides[PREDICTION], sides[REFERENCE], marked, lengths, part, notes)
 
 
-def _part(text: str, lengths: Mapping[str, int], are_known: bool) -> Regions:
-    """The regions that count; where lengths are known, all have to lie inside them."""
+def _part(text: str, lengths: Mapping[str, int], has_genome: bool) -> Regions:
+    """The regions that count; of a genome, all have to lie on its sequences."""
     wanted = WantedRegions(text, lengths)
-    if are_known:
+    if has_genome:
         wanted.check(lengths)
+        return Regions.of_intervals(wanted.regions)
     part = Regions.of_intervals(wanted.regions)
     _require_known_regions(part, lengths)
     return part

@@ -227,7 +227,8 @@ def _split(
     weight = 1.0 if pair.share is None else pair.share / max(1, bases)
     data.train += [replace(region, weight=weight, genome=number) for region in train]
     genes = sum(len(genes_within(region)) for region in held_out)
-    data.to_validate_on[str(pair.annotation)] = genes
+    name = str(pair.annotation)
+    data.to_validate_on[name] = data.to_validate_on.get(name, 0) + genes
     if held_out:
         names = {region.sequence.name for region in held_out}
         data.validation.append(held_out)

@@ -28,7 +28,7 @@ from dnaannot.training.start import (
     start_files,
     with_encoder,
 )
-from dnaannot.training.told_regions import read_told_regions, split_genome
+from dnaannot.training.told_regions import read_told_regions, region_text
 
 LEAST_INTRON = 20
 """Least intron length of a model that starts from no other."""
@@ -76,7 +76,7 @@ class GeneRun(Run[GeneModel]):
     @property
     def inputs(self) -> list[str | Path]:
         told = (*self.validation, *self.exclude)
-        regions = [split_genome(text, self.files[::2]).text for text in told]
+        regions = [region_text(text, self.files[::2]) for text in told]
         return [*self.files, *regions, *start_files(self.encoder, self.init)]
 
     def check(self) -> None:
@@ -114,7 +114,7 @@ class GeneRun(Run[GeneModel]):
             losses,
             GeneValidation(data.validation, data.references, compute),
             fingerprint={
-                "objective": asdict(objective),
+                "objective": {**asdict(objective), "frequent": "as in the genome"},
                 "data": data.hashes,
                 "model": asdict(model.encoder.config),
                 "regions": [list(self.validation), list(self.exclude)],

@@ -145,10 +145,10 @@ class GeneLosses:
 
 
 def _pair_weights(model: GeneModel, rows: Batch) -> Tensor:
-    """Label-pair weights (P,) for the windows of one genome, in which genes are more frequent.
+    """Label-pair weights (P,) for readings of one window, where genes are more frequent.
 
     The model's own weights then learn how frequent genes are in the genome, as in logit
-    adjustment (Menon et al. 2021).
+    adjustment (Menon et al. 2021, "Long-tail learning via logit adjustment").
     """
     extra = torch.zeros_like(model.pair_weights)
     extra[model.grammar.pairs.index(GENE_BEGINS)] = float(rows.enrichment[0])

@@ -310,16 +310,18 @@ def _say_nothing(message: str) -> None:
 
 
 def folder_and_name(path: str) -> str:
-    """Of a file's path, its folder's name and its own, as a card may tell them."""
-    return str(Path(*Path(path).parts[-2:]))
+    """Of a file's path, its folder's name and its own, as a card may tell them.
+
+    A genome may be said before it (`human.fa=held_out.bed`).
+    """
+    return "=".join(str(Path(*Path(part).parts[-2:])) for part in path.split("="))
 
 
 def _without_folders(argument: str) -> str:
-    """An argument as a card may tell it."""
-    option, equals, value = (
-        argument.rpartition("=") if argument.startswith("-") else ("", "", argument)
-    )
+    """An argument as a card may tell it; it may be several that equals signs part."""
+    return "=".join(map(_without_folder, argument.split("=")))
+
+
+def _without_folder(value: str) -> str:
     path = Path(value)
-    if not path.is_absolute() and ".." not in path.parts:
-        return argument
-    return option + equals + folder_and_name(value)
+    return folder_and_name(value) if path.is_absolute() or ".." in path.parts else value

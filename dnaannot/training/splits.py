@@ -45,12 +45,16 @@ def split(
 
 
 def check_sequences(
-    regions: Iterable[Interval], names: Collection[str], path: str | None = None
+    regions: Iterable[Interval],
+    names: Collection[str],
+    path: str | None = None,
+    genome: str | None = None,
 ) -> None:
     """Refuse regions on sequences that the genomes do not have.
 
     Args:
         path: of the file that they are from, if there is one.
+        genome: that they are said to be of, if one is said.
 
     Raises:
         DataError: one is; the message names some that there are.
@@ -58,7 +62,9 @@ def check_sequences(
     for region in regions:
         if region.sequence not in names:
             raise DataError(
-                f"no genome has the sequence {region.sequence!r} of a region.",
+                f"no genome has the sequence {region.sequence!r} of a region."
+                if genome is None
+                else f"'{genome}' has no sequence {region.sequence!r}.",
                 path=path,
                 line=region.line or None,
                 remedy=f"Name it as the genome does: {listed(names)}.",

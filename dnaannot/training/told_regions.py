@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from dnaannot.formats.fasta import sequence_names
 from dnaannot.formats.regions import is_bed, read_regions
 from dnaannot.formats.source import file_hash
 from dnaannot.training.splits import check_sequences, unlike
+
+_FASTA = (".fa", ".fasta", ".fna", ".fas", ".gz", ".bgz")
 
 
 class ToldRegions(NamedTuple):
@@ -37,76 +39,112 @@ class _Told(NamedTuple):
     """A text as `read_regions` takes it, and the genome that was said before it, if one was."""
 
     text: str
-    genome: str
+    genome: str | None
 
 
 def read_told_regions(
-    validation: Sequence[str], excluded: Sequence[str], genomes: Sequence[str | Path]
+    validation: Sequence[str],
+    excluded: Sequence[str],
+    genomes: Sequence[str | Path],
+    are_one: bool = False,
 ) -> ToldRegions:
     """Regions as `read_regions` takes them, on sequences of genomes.
 
-    A genome's path and an equals sign may go before the text: `human.fa=chr16:1-4,000,000`.
+    A genome may be said before the text, by its path or, where that tells it, its file's name
+    alone: `human.fa=chr16:1-4,000,000`. One that is given twice has its regions twice.
+
+    Args:
+        are_one: the files are parts of one genome, of which all regions are.
 
     Raises:
         InputFormatError: a genome is no FASTA, or a file no BED.
-        DataError: one is neither a file nor a region, on no sequence, or on several and no
-            genome is said.
+        DataError: one is neither a file nor a region, on no sequence, or on those of several
+            genomes and none is said.
     """
     paths = [str(genome) for genome in genomes]
-    told = [[split_genome(text, paths) for text in texts] for texts in (validation, excluded)]
-    names = {path: sequence_names([path]) for path in paths} if validation or excluded else {}
-    files = [
-        Path(each.text) for each in dict.fromkeys([*told[0], *told[1]]) if _is_file(each, names)
+    parts = {"": paths} if are_one else {path: [path] for path in paths}
+    told = [
+        [_Told(text, None) if are_one else _split(text, paths) for text in texts]
+        for texts in (validation, excluded)
     ]
-    held_out, left_out = (_read(each, paths, names) for each in told)
-    return ToldRegions(held_out, left_out, files)
+    reader = _Reader({name: sequence_names(files) for name, files in parts.items() if any(told)})
+    held_out, left_out = ([reader.regions(each) for each in texts] for texts in told)
+    files = dict.fromkeys(each.text for texts in told for each in texts if reader.is_file(each))
+    return ToldRegions(
+        [_of(name, held_out) for name in (parts if are_one else paths)],
+        [_of(name, left_out) for name in (parts if are_one else paths)],
+        [Path(text) for text in files],
+    )
 
 
-def split_genome(text: str, genomes: Collection[str]) -> _Told:
-    """What a text says, and of which of the genomes (none where it does not tell)."""
-    genome = next((each for each in genomes if text.startswith(f"{each}=")), "")
-    return _Told(text[len(genome) + 1 :] if genome else text, genome)
+def region_text(text: str, genomes: Iterable[str]) -> str:
+    """What a text says of regions, without the genome before it."""
+    return _split(text, list(genomes)).text
 
 
-def _is_file(told: _Told, names: dict[str, set[str]]) -> bool:
-    return is_bed(told.text, _names(told, names))
+def _of(genome: str, found: Iterable[Mapping[str, list[Interval]]]) -> list[Interval]:
+    return [region for regions in found for region in regions.get(genome, [])]
 
 
-def _names(told: _Told, names: dict[str, set[str]]) -> set[str]:
-    """Sequences that a text may mean."""
-    return names[told.genome] if told.genome else set().union(*names.values())
-
-
-def _read(
-    texts: Sequence[_Told], genomes: Sequence[str], names: dict[str, set[str]]
-) -> list[list[Interval]]:
-    found: list[list[Interval]] = [[] for _ in genomes]
-    for told in texts:
-        among = _names(told, names)
-        path = told.text if _is_file(told, names) else None
-        regions = read_regions(told.text, among)
-        check_sequences(regions, among, path)
-        for region in regions:
-            found[_genome_of(region, told, genomes, names, path)].append(region)
-    return found
-
-
-def _genome_of(
-    region: Interval,
-    told: _Told,
-    genomes: Sequence[str],
-    names: dict[str, set[str]],
-    path: str | None,
-) -> int:
-    """Which of the genomes a region is of."""
-    if told.genome:
-        return genomes.index(told.genome)
-    having = [number for number, each in enumerate(genomes) if region.sequence in names[each]]
-    if len(having) > 1:
+def _split(text: str, genomes: Sequence[str]) -> _Told:
+    """The genome that a text begins with, and the rest."""
+    for genome in genomes:
+        if text.startswith(f"{genome}="):
+            return _Told(text[len(genome) + 1 :], genome)
+    said, equals, rest = text.partition("=")
+    if not equals:
+        return _Told(text, None)
+    like = [each for each in dict.fromkeys(genomes) if _is_said(said, Path(each))]
+    if len(like) == 1:
+        return _Told(rest, like[0])
+    if like or said.endswith(_FASTA):
         raise DataError(
-            f"{region.sequence!r} is a sequence of {listed(genomes[number] for number in having)}.",
+            f"'{said}' is {'the name of several genomes' if like else 'none of the genomes'}: "
+            f"{listed(like or dict.fromkeys(genomes))}.",
+            remedy=f"Write the genome as it was given: {(like or genomes)[0]}={rest}.",
+        )
+    return _Told(text, None)
+
+
+def _is_said(said: str, genome: Path) -> bool:
+    return said == genome.name or Path(said).resolve() == genome.resolve()
+
+
+class _Reader:
+    """Reads regions on sequences of genomes, whose names it knows."""
+
+    def __init__(self, names: Mapping[str, set[str]]) -> None:
+        self._names = names
+        self._all: set[str] = set().union(*names.values())
+
+    def is_file(self, told: _Told) -> bool:
+        """Whether what was told is in a file."""
+        return is_bed(told.text, self._meant(told))
+
+    def regions(self, told: _Told) -> dict[str, list[Interval]]:
+        """The regions by the path of their genome."""
+        names, path = self._meant(told), told.text if self.is_file(told) else None
+        regions = read_regions(told.text, names)
+        check_sequences(regions, names, path, told.genome)
+        found: dict[str, list[Interval]] = {}
+        for region in regions:
+            genome = told.genome or self._genome_of(region, told, path)
+            found.setdefault(genome, []).append(region)
+        return found
+
+    def _meant(self, told: _Told) -> set[str]:
+        return self._all if told.genome is None else self._names[told.genome]
+
+    def _genome_of(self, region: Interval, told: _Told, path: str | None) -> str:
+        having = [genome for genome, names in self._names.items() if region.sequence in names]
+        if len(having) == 1:
+            return having[0]
+        remedy = f"Say which: {having[0]}={told.text}."
+        if path is not None:
+            remedy = f"Give each genome a file of its own, as {having[0]}={path}."
+        raise DataError(
+            f"{region.sequence!r} is a sequence of {listed(having)}.",
             path=path,
             line=region.line or None,
-            remedy=f"Say which: {genomes[having[0]]}={told.text}.",
+            remedy=remedy,
         )
-    return having[0]

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from dnaannot.catalog import find
@@ -33,7 +32,7 @@ from dnaannot.training.start import (
     start_files,
     with_encoder,
 )
-from dnaannot.training.told_regions import read_told_regions, split_genome
+from dnaannot.training.told_regions import read_told_regions
 from dnaannot.training.track_data import Assembly, TrackData, read_track_data
 from dnaannot.training.track_labels import LabelRules
 from dnaannot.training.tracks import (
@@ -78,7 +77,8 @@ class TrackRun(Run[TrackModel]):
         return [
             *self.genomes,
             *self._label_files(),
-            *(split_genome(text, self.genomes).text for text in (*self.validation, *self.exclude)),
+            *self.validation,
+            *self.exclude,
             *((*held_out.genomes, *held_out.labels) if held_out else ()),
             *start_files(self.encoder, self.init),
         ]
@@ -163,12 +163,12 @@ class TrackRun(Run[TrackModel]):
         super().check()
 
     def _data(self) -> TrackData:
-        told = read_told_regions(self.validation, self.exclude, self.genomes)
+        told = read_told_regions(self.validation, self.exclude, self.genomes, are_one=True)
         data = read_track_data(
             Assembly(_paths(self.genomes), self._label_files()),
             self._rules(),
-            list(chain.from_iterable(told.validation)),
-            list(chain.from_iterable(told.excluded)),
+            told.validation[0],
+            told.excluded[0],
             self._held_out(),
             self.matched_negatives,
             self.seed,

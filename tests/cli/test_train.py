@@ -223,14 +223,16 @@ def test_regions_of_a_file_are_those_written_out(train, folder):
         "text": ("--validation", "chrII:1-9,000", "--validation", "chrII:9,001-15000", "--exclude",
                  "chrII:50,000"),
         "file": ("--validation", folder / "held.bed", "--exclude", "out.bed"),
+        "said": ("--validation", "genome.fa=held.bed", "--exclude", "genome.fa=chrII:50,000"),
     }  # fmt: skip
     cards = {}
     for name, regions in arms.items():
         done = train(*SMALL, "--steps", "1", "-o", f"{name}.safetensors", *regions)
         assert done.status == 0, done.stderr
         cards[name] = read_facts(folder / f"{name}.safetensors")["card"]
-    assert cards["text"]["metrics"] == cards["file"]["metrics"]
-    assert cards["text"]["signatures"] == cards["file"]["signatures"]
+    for name in ("file", "said"):
+        assert cards["text"]["metrics"] == cards[name]["metrics"]
+        assert cards["text"]["signatures"] == cards[name]["signatures"]
     hashed = cards["file"]["training_data"].keys()
     assert hashed == {"genome.fa", "genes.gff3", "held.bed", "out.bed"}
     assert cards["file"]["validation"] == [f"{folder.name}/held.bed"]

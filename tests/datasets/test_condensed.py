@@ -38,7 +38,9 @@ def with_gene(strand, spans, length=3_000, seed=1):
 )
 def test_the_gene_keeps_its_exons_and_loses_only_what_is_far(strand, spans):
     sequence, gene = with_gene(strand, spans)
-    short = condensed(Region(sequence, 0, 3_000), REACH).sequence
+    twin = condensed(Region(sequence, 0, 3_000, weight=2.0, genome=7), REACH)
+    assert (twin.weight, twin.genome) == (2.0, 7)
+    short = twin.sequence
     within = short.labels != INTERGENIC
     ((start, end),) = runs(within)
     found = read_transcript(short.labels[start:end], "s", int(start))

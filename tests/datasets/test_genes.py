@@ -15,67 +15,17 @@ from dnaannot.datasets.genes import (
     representative,
     split_region,
 )
-from dnaannot.datasets.windows import WindowSampler, window_arrays
-from dnaannot.dna.forward_backward import ALL_LABELS
 from dnaannot.dna.grammar import (
     INTERGENIC,
     LABEL_INDEX,
-    MIRRORED_LABEL,
     UNKNOWN,
     gene_grammar,
-    position_words,
-    reverse_complement_labels,
 )
 from dnaannot.dna.sequence import encode, mark_gaps, reverse_complement
 from dnaannot.dna.transcript import Strand, Transcript, with_phases, write_labels
-from dnaannot.nn.encoder import PAD
 
 GRAMMAR = gene_grammar(8)
 PLUS, MINUS = Strand.PLUS, Strand.MINUS
-STOPS = {"TAA", "TAG", "TGA"}
-
-
-def random_bases(rng, length):
-    return "".join(rng.choice(list("ACGT"), length))
-
-
-def random_gene(rng):
-    """Bases of a plus-strand gene and its exons."""
-    codons = []
-    while len(codons) < rng.integers(2, 30):
-        codon = random_bases(rng, 3)
-        if codon not in STOPS:
-            codons.append(codon)
-    cds = "ATG" + "".join(codons) + "TAG"
-    cuts = sorted(rng.choice(np.arange(3, len(cds) - 3), rng.integers(0, 4), replace=False))
-    bases, exons = "", []
-    for first, last in zip([0, *cuts], [*cuts, len(cds)], strict=True):
-        if first:
-            bases += "GT" + random_bases(rng, int(rng.integers(4, 40))) + "AG"
-        exons.append((len(bases), len(bases) + last - first))
-        bases += cds[first:last]
-    return bases, exons
-
-
-def locus(seed, genes=4):
-    """Codes of random genes on both strands, and their transcripts."""
-    rng = np.random.default_rng(seed)
-    parts, transcripts, at = [], [], 0
-    for number in range(genes):
-        between = random_bases(rng, int(rng.integers(1, 60)))
-        bases, exons = random_gene(rng)
-        codes, strand = encode(bases.encode()), PLUS
-        if rng.random() < 0.5:
-            codes, strand = reverse_complement(codes), MINUS
-            exons = [(len(bases) - end, len(bases) - start) for start, end in exons[::-1]]
-        at += len(between)
-        placed = with_phases([(a + at, b + at) for a, b in exons], strand)
-        name = f"g{number}"
-        transcripts.append(Transcript("chr", strand, placed, name=f"{name}.1", gene=name))
-        parts += [encode(between.encode()), codes]
-        at += len(bases)
-    parts.append(encode(b"C" * 20))
-    return np.concatenate(parts), transcripts
 
 
 def gene(exons, strand=PLUS, name="g.1", gene="g"):
@@ -156,7 +106,7 @@ def test_the_grammar_refuses_what_is_refused(accepts):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_labels_of_genes_are_a_path_of_the_grammar(accepts, seed):
+def test_labels_of_genes_are_a_path_of_the_grammar(accepts, locus, seed):
     codes, transcripts = locus(seed)
     sequence, report = labelled(codes, transcripts)
     assert (report.genes, report.used, report.rejected) == (4, 4, {})
@@ -168,7 +118,7 @@ def test_labels_of_genes_are_a_path_of_the_grammar(accepts, seed):
     assert sequence.genes.tolist() == [[t.start, t.end] for t in transcripts]
 
 
-def test_wrong_phases_are_mended():
+def test_wrong_phases_are_mended(locus):
     codes, transcripts = locus(3)
     wrong = [
         replace(t, exons=tuple(e._replace(phase=(e.phase + 1) % 3) for e in t.exons))
@@ -250,146 +200,6 @@ def test_representative():
     assert representative([short, long]).name == "b"
     assert representative([short, long], ["a"]).name == "a"
     assert representative([short, long], ["x"]).name == "b"
-
-
-# --- windows --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def sequence():
-    codes, transcripts = locus(5, genes=60)
-    codes = codes.copy()
-    unread = [(700, 760)]
-    codes[900:960] = 5
-    return labelled(codes, transcripts, unusable=unread)[0]
-
-
-@pytest.mark.parametrize("start", [0, 1, 2, 100, 850, 930, 955])
-def test_a_window_is_a_cut_of_the_sequence(sequence, start):
-    region = Region(sequence, 0, len(sequence.codes))
-    tokens, labels, words, allowed = window_arrays(region, start, 300, flip=False)
-    codes = sequence.codes[start : start + 300]
-    assert np.array_equal(tokens, np.minimum(codes, 4))
-    assert np.array_equal(labels, sequence.labels[start : start + 300])
-    assert np.array_equal(words, position_words(sequence.codes)[start : start + 300])
-    for label, bits in zip(labels, allowed, strict=True):
-        assert bits == (ALL_LABELS if label == UNKNOWN else 1 << int(label))
-    assert (tokens.dtype, labels.dtype, words.dtype, allowed.dtype) == (
-        np.uint8,
-        np.uint8,
-        np.uint32,
-        np.uint32,
-    )
-
-
-@pytest.mark.parametrize("start", [0, 1, 2, 100, 850, 930])
-def test_a_flipped_window_is_a_window_of_the_reverse_complement(sequence, start):
-    length = len(sequence.codes)
-    mirrored = LabelledSequence(
-        "rc",
-        reverse_complement(sequence.codes),
-        reverse_complement_labels(sequence.labels),
-        length - sequence.genes[::-1, ::-1],
-    )
-    flipped = window_arrays(Region(sequence, 0, length), start, 300, flip=True)
-    straight = window_arrays(Region(mirrored, 0, length), length - start - 300, 300, flip=False)
-    for one, other in zip(flipped, straight, strict=True):
-        assert np.array_equal(one, other)
-    known = flipped[1] != UNKNOWN
-    back = window_arrays(Region(sequence, 0, length), start, 300, flip=False)[1][::-1]
-    assert np.array_equal(flipped[1][known], MIRRORED_LABEL[back[known]])
-
-
-@pytest.mark.parametrize("flip", [False, True])
-def test_a_window_longer_than_its_region_is_padded(sequence, flip):
-    region = Region(sequence, 100, 250)
-    tokens, labels, words, allowed = window_arrays(region, 100, 200, flip=flip)
-    codes = sequence.codes[100:250]
-    codes = reverse_complement(codes) if flip else codes
-    assert np.array_equal(tokens[:150], np.minimum(codes, 4))
-    assert (tokens[150:] == PAD).all()
-    assert (labels[150:] == UNKNOWN).all()
-    assert (allowed[150:] == ALL_LABELS).all()
-    assert (words[150:] == 1).all()
-    cut = position_words(codes)
-    assert np.array_equal(words[2:148], cut[2:148])
-
-
-def test_batches_follow_from_seed_and_step(sequence):
-    regions = [Region(sequence, 0, 2_000), Region(sequence, 2_500, len(sequence.codes))]
-
-    def batch(seed, step):
-        return WindowSampler(regions, 120, seed=seed).batch(step, 6)
-
-    assert all(map(np.array_equal, batch(1, 5), batch(1, 5)))
-    assert not np.array_equal(batch(1, 5).tokens, batch(1, 6).tokens)
-    assert not np.array_equal(batch(1, 5).tokens, batch(2, 5).tokens)
-    assert batch(1, 5).tokens.shape == (6, 120)
-
-
-def test_windows_stay_in_their_regions(sequence):
-    marks = np.arange(len(sequence.codes)) // 1000 % 4
-    marked = LabelledSequence("m", marks.astype(np.uint8), sequence.labels, sequence.genes)
-    sampler = WindowSampler([Region(marked, 1_000, 2_000)], 50, genic_share=0.8)
-    tokens = np.concatenate([sampler.batch(step, 8).tokens for step in range(20)])
-    assert set(np.unique(tokens)) == {1, 2}  # C, or G where the window is flipped
-    assert (tokens == 1).all(1).mean() == pytest.approx(0.5, abs=0.15)
-
-
-def test_genic_share_and_weights(sequence):
-    far = LabelledSequence(
-        "far", np.zeros(50_000, np.uint8), np.zeros(50_000, np.uint8), sequence.genes[:1]
-    )
-    for share, low, high in ((1.0, 1.0, 1.0), (0.0, 0.0, 0.1)):
-        sampler = WindowSampler([Region(far, 0, 50_000)], 100, genic_share=share)
-        far.labels[far.genes[0, 0] : far.genes[0, 1]] = LABEL_INDEX["cds0+"]
-        labels = np.concatenate([sampler.batch(step, 10).labels for step in range(10)])
-        assert low <= (labels != 0).any(1).mean() <= high
-    one = Region(far, 0, 10_000, weight=3.0)
-    other = Region(sequence, 0, 1_000, weight=10.0)
-    sampler = WindowSampler([one, other], 60, genic_share=0.0)
-    tokens = np.concatenate([sampler.batch(step, 20).tokens for step in range(20)])
-    from_far = np.isin(tokens, (0, 3)).all(1)
-    assert from_far.mean() == pytest.approx(0.75, abs=0.08)
-
-
-def test_exon_share_anchors_windows_at_coding_bases():
-    labels = np.full(30_000, INTERGENIC, np.uint8)
-    labels[5_000:25_000] = LABEL_INDEX["intron+"]
-    labels[[5_000, 24_999]] = LABEL_INDEX["cds0+"], UNKNOWN
-    codes = np.zeros(30_000, np.uint8)
-    gene = LabelledSequence("long", codes, labels, np.array([[5_000, 25_000]]))
-    sampler = WindowSampler([Region(gene, 0, 30_000)], 90, genic_share=1.0, exon_share=0.5)
-    drawn = np.concatenate([sampler.batch(step, 20).labels for step in range(20)])
-    holds_exon = np.isin(drawn, (LABEL_INDEX["cds0+"], LABEL_INDEX["cds0-"])).any(1)
-    assert holds_exon.mean() == pytest.approx(0.5, abs=0.08)
-
-
-def test_how_much_more_frequent_genes_are_in_windows():
-    def genome(length, starts, number):
-        labels = np.full(length, INTERGENIC, np.uint8)
-        labels[starts] = LABEL_INDEX["start+"], LABEL_INDEX["start-"]
-        spans = np.array([[start - 300, start + 300] for start in starts])
-        sequence = LabelledSequence(str(number), np.zeros(length, np.uint8), labels, spans)
-        return Region(sequence, 0, length, genome=number)
-
-    sparse, dense = genome(100_000, [20_000, 60_000], 3), genome(5_000, [1_000, 4_000], 5)
-    bare = Region(LabelledSequence("bare", sparse.sequence.codes, np.zeros(100_000, np.uint8),
-                                   np.zeros((0, 2), np.int64)), 0, 100_000, genome=7)  # fmt: skip
-    for share in (0.0, 0.5, 1.0):
-        sampler = WindowSampler([sparse, dense, bare], 1_000, genic_share=share)
-        alone = WindowSampler([sparse], 1_000, genic_share=share)
-        windows = np.concatenate([alone.batch(step, 20).labels for step in range(100)])
-        starts = np.isin(windows, (LABEL_INDEX["start+"], LABEL_INDEX["start-"])).sum()
-        expected = np.log(starts / windows.size / (2 / 100_000))
-        assert sampler.enrichment[3] == pytest.approx(expected, abs=0.12 if share else 0.5)
-        assert sampler.enrichment[7] == 0
-        assert 0 <= sampler.enrichment[5] + 0.1 < sampler.enrichment[3] + 0.6
-        batch = sampler.batch(0, 8)
-        known = {np.float32(each) for each in sampler.enrichment.values()}
-        assert set(batch.enrichment) <= known
-        assert batch.enrichment.shape == (8,)
-    assert sampler.enrichment[3] > 3
 
 
 # --- splits ---------------------------------------------------------------------------------

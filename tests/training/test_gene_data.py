@@ -87,7 +87,10 @@ def test_genomes_may_share_names(pair):
     data = read_gene_data([first, held_out], GRAMMAR)
     assert spans(data.train) == [("chrII", 0, 121_212), ("chrII", 70_000, 121_212)]
     assert [spans(regions) for regions in data.validation] == [[("chrII", 0, 60_000)]]
+    assert [region.genome for region in data.train] == [0, 1]
     assert list(data.to_validate_on.values())[0] == 0
+    again = read_gene_data([held_out, held_out], GRAMMAR)
+    assert sum(again.to_validate_on.values()) == 2 * sum(data.to_validate_on.values()) > 0
 
 
 @pytest.mark.parametrize(

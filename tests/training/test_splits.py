@@ -4,7 +4,7 @@ import pytest
 
 from dnaannot.dna.interval import Interval
 from dnaannot.errors import DataError
-from dnaannot.training.run import _without_folders
+from dnaannot.training.run import _without_folders, folder_and_name
 from dnaannot.training.splits import check_held_out, last_tenth, split
 
 
@@ -69,3 +69,5 @@ def test_cards_name_no_folders():
     assert _without_folders("../../lab/peaks/k.bed") == "peaks/k.bed"
     assert _without_folders("chr1:1-100") == "chr1:1-100"
     assert _without_folders("--task=ctcf*=ctcf") == "--task=ctcf*=ctcf"
+    assert _without_folders("a.fa=/home/someone/x/held.bed") == "a.fa=x/held.bed"
+    assert folder_and_name("/lab/genomes/a.fa=/lab/held.bed") == "genomes/a.fa=lab/held.bed"

@@ -301,7 +301,8 @@ def everything(study: Study, seeds: Sequence[int], percents: Sequence[int]) -> I
     The arms that train longest come after the others of all seeds.
     """
     table = [(arm, seed, 100) for seed in seeds for arm in ARMS[:4]]
-    table += [(arm, seed, 100) for arm in ARMS[4:] for seed in seeds]
+    others = sorted(ARMS[4:], key=lambda arm: arm.extra)
+    table += [(arm, seed, 100) for arm in others for seed in seeds]
     for percent in sorted(set(percents) - {100}, reverse=True):
         table += [(arm, seed, percent) for seed in seeds for arm in ARMS if not arm.extra]
     for arm, seed, percent in table:

@@ -29,7 +29,7 @@ from dnaannot.dna.grammar import (
 from dnaannot.dna.sequence import N, reverse_complement
 from dnaannot.nn.encoder import PAD
 
-_COUNTED_WINDOWS = 2_000
+_COUNTED_WINDOWS = 1_000
 """Windows of a genome in which gene starts are counted."""
 
 

@@ -164,7 +164,7 @@ def test_enrichment_is_that_of_the_windows_drawn(share, unknown):
     sampler = WindowSampler([region], 1_000, genic_share=share, seed=4)
     there = np.log(2 / (100_000 - unknown))
     found = sampler.enrichment[3, False]
-    assert found == pytest.approx(counted(sampler) - there, abs=0.12 if share else 0.5)
+    assert found == pytest.approx(counted(sampler) - there, abs=0.15 if share else 0.6)
     assert (found > 2.5) == (share > 0)
 
 
@@ -178,7 +178,7 @@ def test_each_genome_has_its_own_enrichment():
     rows = (zip(batch.tokens, batch.enrichment, strict=True) for batch in batches)
     for tokens, value in chain.from_iterable(rows):
         number = 4 if np.isin(tokens, (0, 3)).all() else 5  # A or T, or else G or C
-        assert value == pytest.approx(own[number], abs=0.1)
+        assert value == pytest.approx(own[number], abs=0.15)
 
 
 def test_condensed_windows_have_their_own_enrichment():
@@ -193,7 +193,7 @@ def test_condensed_windows_have_their_own_enrichment():
             return np.isin(tokens, bases).all()
 
         found = sampler.enrichment[6, is_condensed]
-        assert found == pytest.approx(counted(sampler, is_own) - there, abs=0.12)
+        assert found == pytest.approx(counted(sampler, is_own) - there, abs=0.15)
     batch = sampler.batch(0, 30)
     for tokens, value in zip(batch.tokens, batch.enrichment, strict=True):
         is_condensed = bool(np.isin(tokens, (1, 2)).all())

@@ -209,9 +209,9 @@ def test_real_transcripts_come_back_from_their_labels(test_data, tmp_path):
     assert int(outcomes["comes back"].replace(",", "")) > 100
 
 
-def test_ablation_scores_all_four_variants(test_data):
+def test_ablation_scores_all_four_variants(test_data, tiny_model_file):
     piece = test_data / "zymoseptoria_chr13_150kb"
-    given = ["--init", "fungi", "--validation", "chr_13:1-40000", "--steps", "1"]
+    given = ["--init", tiny_model_file, "--validation", "chr_13:1-40000", "--steps", "1"]
     done = subprocess.run(
         [sys.executable, BIN / "ablation", f"{piece}.fa.gz", f"{piece}.gff3.gz", *given],
         capture_output=True,

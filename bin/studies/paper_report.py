@@ -145,13 +145,13 @@ def write_report(
 ) -> None:
     """Write gene_finding.md, its figures and runs.json into a folder.
 
-    figure1.png is validation MCC by FLOPs; figure3.png, where there are parts of the labels, test
-    MCC by share of the labels.
+    figure1.png is validation MCC by FLOPs; figure3.png, where runs on parts of the labels are
+    done, test MCC by share of the labels.
     """
     make_folder(folder)
     runs = read_runs(study.folder)
     figures = {"figure1.png": ("validation MCC in the course of training", draw_training(runs))}
-    if percents:
+    if {run["percent"] for run in runs} - {100}:
         drawn = draw_fractions(runs, percents)
         figures["figure3.png"] = ("test MCC by share of the labels", drawn)
     for name, (_, figure) in figures.items():

@@ -151,7 +151,7 @@ def write_report(
     make_folder(folder)
     runs = read_runs(study.folder)
     figures = {"figure1.png": ("validation MCC in the course of training", draw_training(runs))}
-    if {run["percent"] for run in runs} - {100}:
+    if {run["percent"] for run in runs} & set(percents) - {100}:
         drawn = draw_fractions(runs, percents)
         figures["figure3.png"] = ("test MCC by share of the labels", drawn)
     for name, (_, figure) in figures.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dnaannot.dna.interval import Interval
 from dnaannot.dna.names import counted, listed, naming_remedy
 from dnaannot.dna.transcript import Transcript
 from dnaannot.errors import DataError
@@ -104,10 +105,9 @@ def _part(text: str, lengths: Mapping[str, int], has_genome: bool) -> Regions:
     wanted = WantedRegions(text, lengths)
     if has_genome:
         wanted.check(lengths)
-        return Regions.of_intervals(wanted.regions)
-    part = Regions.of_intervals(wanted.regions)
-    _require_known_regions(part, lengths)
-    return part
+    else:
+        _require_known_regions(wanted.regions, lengths)
+    return Regions.of_intervals(wanted.regions)
 
 
 def _require_genes(annotation: Annotation, path: str | Path) -> None:
@@ -139,15 +139,16 @@ def _require_shared_sequences(
     )
 
 
-def _require_known_regions(regions: Regions, lengths: Mapping[str, int]) -> None:
+def _require_known_regions(regions: Iterable[Interval], lengths: Mapping[str, int]) -> None:
     """Refuse regions of which none lies on a sequence that counts.
 
     Raises:
         DataError: so it is; the message names the sequences of both.
     """
-    if not regions.of.keys() & lengths.keys():
+    names = dict.fromkeys(region.sequence for region in regions)
+    if not names.keys() & lengths.keys():
         raise DataError(
-            f"the regions lie on {listed(regions.of)}, the genes on {listed(lengths)}.",
+            f"the regions lie on {listed(names)}, the genes on {listed(lengths)}.",
             remedy="Name the regions' sequences as the annotations do.",
         )
 

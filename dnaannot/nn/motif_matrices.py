@@ -88,9 +88,7 @@ def gains_of(motifs: MotifScores, window: int) -> np.ndarray:
     """Logits (K, M) that the best fit adds, beyond the best one in a window of random bases."""
     codes = np.random.default_rng(_SEED).integers(0, N, (_WINDOWS, window)).astype(np.uint8)
     with torch.no_grad():
-        bias = motifs.scan.bias
-        assert bias is not None
-        best = torch.nn.functional.softplus(motifs.scan.weight.amax(1).sum(1) + bias)
+        best = motifs.fits_of_best_sites()
         rows = [motifs(torch.from_numpy(row[None]), None).amax(1) for row in codes]
         usual = torch.cat(rows).mean(0)
         return (motifs.of_best.weight * (best - usual)).double().numpy()

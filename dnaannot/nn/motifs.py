@@ -65,6 +65,12 @@ class MotifScores(nn.Module):
         best = F.softplus(torch.maximum(*best.chunk(2, 1)).float()).transpose(1, 2)
         return best if is_base is None else best * is_base
 
+    def fits_of_best_sites(self) -> Tensor:
+        """What the site that fits each motif best fits it by (M,)."""
+        weight, bias = self.scan.weight, self.scan.bias
+        assert bias is not None
+        return F.softplus(weight.amax(1).sum(1) + bias)
+
 
 def best_fits(fits: np.ndarray, low: np.ndarray, cells: int) -> np.ndarray:
     """The greatest of the fits (m, M) in each window (n, M).

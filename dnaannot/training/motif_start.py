@@ -141,9 +141,7 @@ def renew_motifs(motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threa
     """
     fresh = MotifScores(1, motifs.stride, motifs.scan.out_channels)
     learn_motifs(fresh, peaks, steps, seed, threads)
-    assert motifs.scan.bias is not None
-    best = F.softplus(motifs.scan.weight.amax(1).sum(1) + motifs.scan.bias)
-    worth = (motifs.of_best.weight.abs().amax(0) * best).detach()
+    worth = (motifs.of_best.weight.abs().amax(0) * motifs.fits_of_best_sites()).detach()
     idle = torch.nonzero(worth <= _LITTLE * worth.max()).squeeze(1)
     with torch.no_grad():
         for old, new in zip(motifs.scan.parameters(), fresh.scan.parameters(), strict=True):

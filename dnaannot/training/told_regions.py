@@ -62,17 +62,18 @@ def read_told_regions(
             genomes and none is said.
     """
     paths = [str(genome) for genome in genomes]
-    parts = {"": paths} if are_one else {path: [path] for path in paths}
+    files_of = {"": paths} if are_one else {path: [path] for path in paths}
     told = [
         [_Told(text, None) if are_one else _split(text, paths) for text in texts]
         for texts in (validation, excluded)
     ]
-    reader = _Reader({name: sequence_names(files) for name, files in parts.items() if any(told)})
+    reader = _Reader({name: sequence_names(each) for name, each in files_of.items() if any(told)})
     held_out, left_out = ([reader.regions(each) for each in texts] for texts in told)
     files = dict.fromkeys(each.text for texts in told for each in texts if reader.is_file(each))
+    names = [""] if are_one else paths
     return ToldRegions(
-        [_of(name, held_out) for name in (parts if are_one else paths)],
-        [_of(name, left_out) for name in (parts if are_one else paths)],
+        [_of(name, held_out) for name in names],
+        [_of(name, left_out) for name in names],
         [Path(text) for text in files],
     )
 

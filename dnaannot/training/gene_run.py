@@ -114,7 +114,7 @@ class GeneRun(Run[GeneModel]):
             losses,
             GeneValidation(data.validation, data.references, compute),
             fingerprint={
-                "objective": {**asdict(objective), "frequent": "as in the genome"},
+                "objective": {**asdict(objective), "gene_frequency": "of the genome"},
                 "data": data.hashes,
                 "model": asdict(model.encoder.config),
                 "regions": [list(self.validation), list(self.exclude)],

@@ -91,11 +91,10 @@ def evaluate_tracks(
         if path is not None:
             check_writable(path)
     console = Console()
-    kept = _kept(keep)
     genome = find_genome(genome, console.note)
-    pairs, notes = pair_up(read_predictions(prediction), labels, kept)
+    pairs, notes = pair_up(read_predictions(prediction), labels, _kept(keep))
     sequences = None if genome is None else read_genome_facts(genome)
-    rules = TrackRules(window, coverage, min_reads, keep=kept)
+    rules = TrackRules(window, coverage, min_reads)
     with console.progress("comparing", unit="labels") as on_progress:
         scores, more = score_tracks(
             pairs,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from dnaannot.formats.journal import Journal
     from dnaannot.formats.score_tracks import ScoreTracks
     from dnaannot.formats.wanted_regions import WantedRegions
-    from dnaannot.predict.genes import GenePredictor, Genes, OnBases
+    from dnaannot.nn.model import GeneModel
+    from dnaannot.predict.genes import Genes
     from dnaannot.predict.genomes import Genomes
     from dnaannot.predict.scorer import Compute
 
@@ -147,11 +148,14 @@ class _Run:
 
         with contextlib.ExitStack() as stack:
             entry = find(self.settings.model) if self.settings.model else None
+            # before the genome is read, as it may be refused
+            model = None if entry is None else self._load(entry)
             plan = self._plan(stack)
             sequences = iter(plan.genomes)
-            if entry is None:
+            if entry is None or model is None:
                 entry, sequences = self._choose(sequences, plan.compute)
-            self._write(self._results(entry, sequences, plan, stack), entry, plan)
+                model = self._load(entry)
+            self._write(self._results(entry, model, sequences, plan, stack), entry, plan)
 
     def _plan(self, stack: contextlib.ExitStack) -> _Plan:
         from dnaannot.formats.score_tracks import ScoreTracks
@@ -224,10 +228,12 @@ class _Run:
     def _results(
         self,
         entry: Entry,
+        model: GeneModel,
         sequences: Iterator[tuple[str, np.ndarray]],
         plan: _Plan,
         stack: contextlib.ExitStack,
     ) -> Iterator[Genes]:
+        from dnaannot.predict.genes import GenePredictor
         from dnaannot.predict.regions import predict_all_regions
         from dnaannot.predict.resume import resumed
 
@@ -242,28 +248,31 @@ class _Run:
             self.decoded += bases
             show(known + self.decoded, plan.total)
 
-        predictor = self._predictor(entry, plan.compute, on_bases)
+        told = self.settings
+        predictor = GenePredictor(
+            model,
+            plan.compute,
+            min_gap=told.min_gap,
+            both_strands=told.both_strands,
+            on_bases=on_bases,
+        )
         on_labels = plan.tracks.add if plan.tracks else None
         if plan.wanted:
             return predict_all_regions(predictor, sequences, plan.wanted, on_labels)
-        if self.settings.resume:
+        if told.resume:
             journal = self._journal(entry, plan.compute, predictor.min_gap)
             stack.push(_closing(journal))
             return resumed(predictor.predict, sequences, journal, on_known)
         return predictor.predict(sequences, on_labels)
 
-    def _predictor(self, entry: Entry, compute: Compute, on_bases: OnBases) -> GenePredictor:
+    def _load(self, entry: Entry) -> GeneModel:
         from dnaannot.nn.checkpoint import load_gene_model
-        from dnaannot.predict.genes import GenePredictor
 
         model, _ = load_gene_model(entry.path)
         min_gap, least = self.settings.min_gap, model.grammar.min_intron
         if min_gap is not None and min_gap < least:
             raise click.UsageError(f"--min-gap must be at least the model's least intron, {least}.")
-        both_strands = self.settings.both_strands
-        return GenePredictor(
-            model, compute, min_gap=min_gap, both_strands=both_strands, on_bases=on_bases
-        )
+        return model
 
     def _journal(self, entry: Entry, compute: Compute, min_gap: int) -> Journal:
         from dnaannot import __version__

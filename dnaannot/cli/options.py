@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ class BasePairs(click.ParamType):
         if isinstance(value, int):
             return value
         match = _SIZE.fullmatch(value.strip())
-        bases = float(match[1]) * _FACTOR[match[2].lower()] if match else 0.0
+        bases = Decimal(match[1]) * _FACTOR[match[2].lower()] if match else Decimal(0)
         if bases < 1 or bases != int(bases):
             self.fail(
                 f"'{value}' is no length in bases; write for example 20000 or 20k.", param, ctx

@@ -211,6 +211,11 @@ class Region:
     genome: int = 0
 
 
+def mass(regions: Iterable[Region]) -> float:
+    """How often regions are drawn from, beside others: the sum of weight times length."""
+    return sum(region.weight * (region.end - region.start) for region in regions)
+
+
 def genes_within(region: Region) -> np.ndarray:
     """Half-open spans (R, 2) of the genes that lie in a region."""
     genes = region.sequence.genes

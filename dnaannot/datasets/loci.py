@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnaannot.datasets.genes import Region, genes_within
+from dnaannot.datasets.genes import Region, genes_within, mass
 from dnaannot.dna.grammar import UNKNOWN
 from dnaannot.dna.interval import union
 
@@ -48,29 +48,47 @@ def with_fewer_labels(
 ) -> tuple[list[Region], int]:
     """Regions in which only the loci of a share of the genes are labelled.
 
-    Loci are drawn at random until they hold the share (at least one). All other bases are of
-    unknown label, intergenic ones too: nobody has looked there. What is left are the loci with
-    `flank` bases to each side for context.
+    Loci of each genome are drawn at random until they hold the share (at least one). All other
+    bases are of unknown label, intergenic ones too: nobody has looked there. What is left are
+    the loci with `flank` bases to each side for context.
 
     Args:
         fraction: share of the genes to keep, above 0.
 
     Returns:
-        The regions, with weights as before, and how many genes they keep.
+        The regions, with weights by which each genome is drawn from as often as before, and how
+        many genes they keep.
     """
-    everything = loci(regions)
+    random = np.random.default_rng(seed)
+    fewer: list[Region] = []
+    count = 0
+    for genome in sorted({region.genome for region in regions}):
+        own = [region for region in regions if region.genome == genome]
+        kept = _drawn(loci(own), fraction, random)
+        around = [
+            part
+            for number, region in enumerate(own)
+            for part in _around(region, [locus for locus in kept if locus.region == number], flank)
+        ]
+        factor = mass(own) / mass(around) if around else 1.0
+        fewer += [replace(region, weight=region.weight * factor) for region in around]
+        count += sum(len(locus.genes) for locus in kept)
+    return fewer, count
+
+
+def _drawn(
+    everything: Sequence[Locus], fraction: float, random: np.random.Generator
+) -> list[Locus]:
+    """Loci, in random order, that hold a share of the genes."""
     wanted = math.ceil(fraction * sum(len(locus.genes) for locus in everything))
     kept: list[Locus] = []
     count = 0
-    for number in np.random.default_rng(seed).permutation(len(everything)):
+    for number in random.permutation(len(everything)):
         if count >= wanted:
             break
         kept.append(everything[number])
         count += len(everything[number].genes)
-    fewer: list[Region] = []
-    for number, region in enumerate(regions):
-        fewer += _around(region, [locus for locus in kept if locus.region == number], flank)
-    return fewer, count
+    return kept
 
 
 def _around(region: Region, kept: Sequence[Locus], flank: int) -> list[Region]:

@@ -65,7 +65,8 @@ class Reachable:
     Attributes:
         genes: all genes.
         overlapping: genes whose representative's CDS span overlaps that of another gene.
-        by_one_path: the most genes whose transcripts fit side by side: the cap on `found`.
+        by_one_path: the most genes of which a transcript each fits side by side, as `reachable`
+            counts it: the cap on `found`.
     """
 
     genes: int
@@ -79,7 +80,8 @@ def reachable(
     """How many genes of a reference one path can hold, genes on both strands together.
 
     A path leaves at least one base between two genes. The choice of most intervals that do
-    not overlap is the one that takes the earliest end each time.
+    not overlap is the one that takes the earliest end each time. Where two transcripts of one
+    gene lie side by side it may count a gene too few.
     """
     genes = whole_genes(reference, regions)
     chosen = [representative(gene, marked) for gene in genes.values()]

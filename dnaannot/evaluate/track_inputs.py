@@ -16,7 +16,7 @@ from dnaannot.formats.bigwig_reader import BigWig
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.label_files import LabelKind, label_files, label_kind
 from dnaannot.formats.label_names import label_name, named_task
-from dnaannot.formats.labelled_windows import read_windows
+from dnaannot.formats.labelled_windows import WindowTable, read_windows
 from dnaannot.formats.track_table import TABLE, read_table
 
 METHYLATION, HISTONE = "methylation", "histone"
@@ -56,13 +56,15 @@ class Measured(NamedTuple):
         path: the file that holds it.
         kind: of the file.
         name: of the label.
-        column: its column in a table of windows, or its number in one of lists.
+        table: the windows of a table, which all labels of the file share.
+        column: which of the table's labels it is.
     """
 
     path: Path
     kind: LabelKind
     name: str
-    column: str = ""
+    table: WindowTable | None = None
+    column: int = 0
 
 
 class Pair(NamedTuple):
@@ -218,5 +220,6 @@ def _of_file(
     table = read_windows(path, keep=keep)
     notes += table.notes
     is_single = len(table.names) == 1
-    for column in table.names:
-        yield Measured(path, kind, name if is_single and name is not None else column, column)
+    for number, column in enumerate(table.names):
+        label = name if is_single and name is not None else column
+        yield Measured(path, kind, label, table, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from dnaannot.formats.label_checks import (
     check_within,
 )
 from dnaannot.formats.label_files import LabelKind
-from dnaannot.formats.labelled_windows import UNKNOWN, read_windows
+from dnaannot.formats.labelled_windows import UNKNOWN
 from dnaannot.formats.peaks import least_coverage, read_peaks
 
 
@@ -32,13 +32,11 @@ class TrackRules:
         window: bases of the windows that peaks and signals are compared in.
         coverage: as `least_coverage` takes it.
         min_reads: fewest reads for a CpG to count.
-        keep: lines of a table of windows, as `read_windows` takes it.
     """
 
     window: int = 512
     coverage: float | None = None
     min_reads: int = 5
-    keep: Mapping[str, str] = field(default_factory=dict)
 
     def least(self, track: Predicted) -> float:
         """Bases that peaks must cover of a positive window."""
@@ -93,11 +91,12 @@ def measured_points(
             for name in filter(measured.has_values, shared):
                 yield name, _signal_points(measured, name, rules.window)
     elif kind is LabelKind.WINDOWS:
-        table = read_windows(path, [pair.measured.column], rules.keep).of
+        assert pair.measured.table is not None
+        table = pair.measured.table.of
         check_names(table, sizes, path)
         check_within({name: windows.spans for name, windows in table.items()}, sizes, path)
         for name in [name for name in sizes if name in table]:
-            labels = table[name].labels[:, 0]
+            labels = table[name].labels[:, pair.measured.column]
             known = np.where(labels == UNKNOWN, np.nan, labels)
             yield name, Points(table[name].spans, known, np.full(len(labels), np.nan))
     else:

@@ -23,17 +23,22 @@ def labels_beside(path: str | Path) -> Path:
     Raises:
         InputFormatError: there is none.
     """
-    table = Path(path)
-    stem = table.name.removesuffix(".gz").removesuffix(".bed")
-    for suffix in _HDF5:
-        candidate = table.with_name(stem + suffix)
+    candidates = _beside(path)
+    for candidate in candidates:
         if candidate.is_file():
             return candidate
     raise InputFormatError(
-        f"has no labels beside it ({stem}.hdf5).",
+        f"has no labels beside it ({candidates[0].name}).",
         path=path,
         remedy="Put BEND's HDF5 file of the same name into the same folder.",
     )
+
+
+def _beside(path: str | Path) -> list[Path]:
+    """Where the labels of a table may be, the usual place first."""
+    table = Path(path)
+    stem = table.name.removesuffix(".gz").removesuffix(".bed")
+    return [table.with_name(stem + suffix) for suffix in _HDF5]
 
 
 def read_bend_labels(path: str | Path, rows: Sequence[BendRow]) -> list[np.ndarray]:
@@ -102,7 +107,7 @@ def write_bend(path: str | Path, rows: Sequence[BendRow], labels: Sequence[np.nd
         labels: (end - start,) of each row.
     """
     h5py = _h5py()
-    beside = Path(path).with_suffix(".hdf5")
+    beside = _beside(path)[0]
     with atomic_path(beside) as temporary, h5py.File(temporary, "w") as file:
         dataset = file.create_dataset("labels", (len(rows),), h5py.vlen_dtype(np.uint8))
         for index, row_labels in enumerate(labels):

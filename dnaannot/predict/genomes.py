@@ -71,11 +71,8 @@ class Genomes:
                 continue
             for name, length in sequence_sizes(path, on_codes).items():
                 self._register(name, length, path)
-        if is_complete and (unknown := self.excluded - self._origin.keys()):
-            raise DataError(
-                f"no sequence is named '{min(unknown)}', which was to be left out.",
-                remedy="The names are the first words of the FASTA headers.",
-            )
+        if is_complete:
+            self._check_excluded()
         return is_complete
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -83,7 +80,8 @@ class Genomes:
 
         Raises:
             InputFormatError: as `survey`.
-            DataError: at the end, if no sequence has a base.
+            DataError: at the end, if no sequence has a base, or one to leave out is in none of
+                the files.
         """
         for path in self.paths:
             for record in read_fasta(path):
@@ -92,12 +90,20 @@ class Genomes:
                     self.on_empty(path, record.name)
                 elif record.name not in self.excluded:
                     yield record.name, record.codes
+        self._check_excluded()
         if not self.sizes:
             others = ", but for those left out" if self.excluded else ""
             raise DataError(
                 f"no sequence holds a base{others}.",
                 path=", ".join(map(display_name, self.paths)),
                 remedy="Give a genome.",
+            )
+
+    def _check_excluded(self) -> None:
+        if unknown := self.excluded - self._origin.keys():
+            raise DataError(
+                f"no sequence is named '{min(unknown)}', which was to be left out.",
+                remedy="The names are the first words of the FASTA headers.",
             )
 
     def _register(self, name: str, length: int, path: str, line: int | None = None) -> None:

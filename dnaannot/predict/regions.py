@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 
 from dnaannot.dna.sequence import GAP, mark_gaps
 from dnaannot.dna.transcript import Transcript
+from dnaannot.formats.spool import Spool
 from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.predict.genes import GenePredictor, Genes, OnLabels
 
@@ -56,11 +59,9 @@ def predict_regions(
     """
     found: list[Transcript] = []
     for spans in clusters(regions):
-        transcripts, flank = _around(predictor, name, codes, spans)
         last = found[-1].end if found else 0
-        found += [transcript for transcript in transcripts if transcript.start >= last]
-        if on_labels is not None:
-            _label(predictor, name, codes, spans, flank, on_labels)
+        around = _around(predictor, name, codes, spans, on_labels)
+        found += [transcript for transcript in around if transcript.start >= last]
     return Genes(name, codes, iter(found))
 
 
@@ -78,53 +79,69 @@ def clusters(regions: Iterable[Span]) -> list[list[Span]]:
     return together
 
 
-def _stretch(
-    predictor: GenePredictor, codes: np.ndarray, spans: Sequence[Span], flank: int
-) -> Span:
-    """Spans with their surroundings, from a multiple of the stride on."""
-    low = max(0, spans[0][0] - flank) // predictor.stride * predictor.stride
-    return low, min(len(codes), spans[-1][1] + flank)
-
-
 def _around(
-    predictor: GenePredictor, name: str, codes: np.ndarray, spans: Sequence[Span]
-) -> tuple[list[Transcript], int]:
-    """The genes that overlap spans, and how many bases of surroundings they needed."""
-    flank = FLANK
-    while True:
-        low, high = _stretch(predictor, codes, spans, flank)
-        found = [
-            transcript.moved(low)
-            for genes in predictor.predict([(name, codes[low:high])])
-            for transcript in genes.transcripts
-            if any(transcript.start + low < b and transcript.end + low > a for a, b in spans)
-        ]
-        if not any(_is_cut(t, codes, low, high, predictor.min_gap) for t in found):
-            return found, flank
-        flank *= 2
-
-
-def _label(
     predictor: GenePredictor,
     name: str,
     codes: np.ndarray,
     spans: Sequence[Span],
-    flank: int,
-    on_labels: OnLabels,
-) -> None:
-    """Hand on the posteriors of the bases in spans."""
-    low, high = _stretch(predictor, codes, spans, flank)
+    on_labels: OnLabels | None,
+) -> list[Transcript]:
+    """The genes that overlap spans; the posteriors of the spans' bases are handed on."""
+    flank = FLANK
+    while True:
+        low = max(0, spans[0][0] - flank) // predictor.stride * predictor.stride
+        high = min(len(codes), spans[-1][1] + flank)
+        with closing(_LabelsOfSpans(spans, low)) as labels:
+            on_block = None if on_labels is None else labels.add
+            found = [
+                transcript.moved(low)
+                for genes in predictor.predict([(name, codes[low:high])], on_block)
+                for transcript in genes.transcripts
+                if any(transcript.start + low < b and transcript.end + low > a for a, b in spans)
+            ]
+            if not any(_is_cut(t, codes, low, high, predictor.min_gap) for t in found):
+                if on_labels is not None:
+                    labels.hand_on(name, on_labels)
+                return found
+        flank *= 2
 
-    def on_block(_: str, start: int, posteriors: np.ndarray) -> None:
-        first = low + start
-        for a, b in spans:
+
+class _LabelsOfSpans:
+    """Label posteriors of the bases in spans, on disk until it is known that they are final.
+
+    Args:
+        spans: disjoint and ascending.
+        low: where the stretch that is predicted begins on the sequence.
+    """
+
+    def __init__(self, spans: Sequence[Span], low: int) -> None:
+        self._spans, self._low = spans, low
+        self._spool: Spool | None = None
+        self._parts: list[tuple[int, tuple[int, ...], np.dtype]] = []
+
+    def add(self, _: str, start: int, posteriors: np.ndarray) -> None:
+        """Keep of a block what lies in the spans."""
+        self._spool = self._spool or Spool()
+        first = self._low + start
+        for a, b in self._spans:
             kept = posteriors[max(a - first, 0) : max(b - first, 0)]
             if len(kept):
-                on_labels(name, max(a, first), kept)
+                self._spool.write(np.ascontiguousarray(kept).tobytes())
+                self._parts.append((max(a, first), kept.shape, kept.dtype))
 
-    for genes in predictor.predict([(name, codes[low:high])], on_block):
-        for _ in genes.transcripts:
-            pass
+    def hand_on(self, name: str, on_labels: OnLabels) -> None:
+        """Give all that was kept to `on_labels`, in order."""
+        if self._spool is None:
+            return
+        self._spool.rewind()
+        for start, shape, kind in self._parts:
+            read = self._spool.read(math.prod(shape) * kind.itemsize)
+            on_labels(name, start, np.frombuffer(read, kind).reshape(shape))
+
+    def close(self) -> None:
+        """Free the disk."""
+        if self._spool is not None:
+            self._spool.close()
 
 
 def _is_cut(transcript: Transcript, codes: np.ndarray, low: int, high: int, min_gap: int) -> bool:

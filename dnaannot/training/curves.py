@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
@@ -108,11 +109,11 @@ def _draw_validation(
         return
     steps = [metrics["step"] for metrics in history]
     styles = _styles(keys)
-    for key in sorted(keys, key=lambda key: -history[-1][key]):
+    for key in sorted(keys, key=lambda key: -history[-1].get(key, -math.inf)):
         colour, dashes = styles[key]
         axis.plot(
-            steps, [metrics[key] for metrics in history], color=colour, linestyle=dashes,
-            marker="o", markersize=3, linewidth=1.6, label=readable(key),
+            steps, [metrics.get(key, math.nan) for metrics in history], color=colour,
+            linestyle=dashes, marker="o", markersize=3, linewidth=1.6, label=readable(key),
         )  # fmt: skip
     low, high = axis.get_ylim()
     best = min(levels, key=lambda name: levels[name]) if levels else None

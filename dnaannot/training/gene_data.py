@@ -55,15 +55,32 @@ class Pair:
 
 
 @dataclass
+class PairReport:
+    """What became of a pair's annotation.
+
+    Attributes:
+        name: of the annotation file, with the genome where another pair has that name.
+        labels: the fates of its genes.
+        skipped: numbers of the lines left out, by reason.
+        absent: genes on sequences that the genome lacks, by sequence.
+        to_validate_on: usable genes that lie whole in the validation regions.
+    """
+
+    name: str
+    labels: LabelReport
+    skipped: dict[str, list[int]]
+    absent: dict[str, int]
+    to_validate_on: int = 0
+
+
+@dataclass
 class GeneData:
     """What a run trains and validates on.
 
     Attributes:
         train, validation: regions.
         references: all annotated transcripts of the validation regions' sequences, by pair.
-        reports: what became of each pair's genes, by annotation file name.
-        to_validate_on: usable genes that lie whole in the validation regions, by that name.
-        skipped: annotation lines left out, by file name and reason.
+        reports: one of each pair.
         hashes: SHA-256 of each file by name.
         signatures: of what is trained on.
     """
@@ -71,9 +88,7 @@ class GeneData:
     train: list[Region] = field(default_factory=list)
     validation: list[list[Region]] = field(default_factory=list)
     references: list[list[Transcript]] = field(default_factory=list)
-    reports: dict[str, LabelReport] = field(default_factory=dict)
-    to_validate_on: dict[str, int] = field(default_factory=dict)
-    skipped: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    reports: list[PairReport] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     signatures: Signatures = field(default_factory=Signatures)
 
@@ -105,6 +120,7 @@ def read_gene_data(pairs: Sequence[Pair], grammar: Grammar, min_gap: int | None 
         _split(data, pair, number, sequences, transcripts)
         own = [region.sequence.codes[region.start : region.end] for region in data.train[before:]]
         data.signatures.add(pair.genome, own)
+    _count_absent(pairs, data.reports)
     check_held_out(data.validation)
     _check_trainable(data)
     _check_validated(data)
@@ -115,22 +131,22 @@ def _check_trainable(data: GeneData) -> None:
     """Refuse data without a single gene to learn from, and say what became of all."""
     if any(len(genes_within(region)) for region in data.train):
         return
-    for name, report in data.reports.items():
-        reasons = [f"{count} {reason}" for reason, count in report.rejected.items()]
-        reasons += [f"{len(at)} {reason}" for reason, at in data.skipped[name].items()]
+    for report in data.reports:
+        reasons = [f"{count} {reason}" for reason, count in report.labels.rejected.items()]
+        reasons += [f"{len(at)} {reason}" for reason, at in report.skipped.items()]
         fates = [f"left out: {', '.join(reasons)}"] if reasons else []
-        if report.used:
-            fates.append(f"{report.used} in or near what is held out")
+        if report.labels.used:
+            fates.append(f"{report.labels.used} in or near what is held out")
         raise DataError(
             "no gene can be learned from" + (f" ({'; '.join(fates)})." if fates else "."),
-            path=name,
+            path=report.name,
             remedy="Check that genome and annotation belong together.",
         )
 
 
 def _check_validated(data: GeneData) -> None:
     """Refuse validation regions without a gene: every score there is 0, whatever is learned."""
-    if any(data.to_validate_on.values()):
+    if any(report.to_validate_on for report in data.reports):
         return
     regions = [region for held_out in data.validation for region in held_out]
     raise DataError(
@@ -177,14 +193,28 @@ def _labelled(
             path=pair.genome,
             remedy="Genes are learned with the sequence around them: give longer ones.",
         )
-    for name, rest in annotated.items():
-        report.rejected[f"on {name!r}, which is not in the genome"] += _genes(rest)
     report.rejected = +report.rejected
-    data.reports[str(pair.annotation)] = report
-    data.skipped[str(pair.annotation)] = annotation.skipped
+    absent = {name: _genes(rest) for name, rest in annotated.items()}
+    name = str(pair.annotation)
+    if any(name == other.name for other in data.reports):
+        name += f" on {pair.genome}"
+    data.reports.append(PairReport(name, report, annotation.skipped, absent))
     for path in (pair.genome, pair.annotation):
         data.hashes[unlike(path, data.hashes)] = file_hash(path)
     return sequences, kept
+
+
+def _count_absent(pairs: Sequence[Pair], reports: Sequence[PairReport]) -> None:
+    """Count the genes on sequences that no genome given with their annotation has."""
+    for pair, report in zip(pairs, reports, strict=True):
+        others = [
+            theirs
+            for other, theirs in zip(pairs, reports, strict=True)
+            if other.annotation == pair.annotation and theirs is not report
+        ]
+        for name, genes in report.absent.items():
+            if genes and all(name in other.absent for other in others):
+                report.labels.rejected[f"on {name!r}, which is not in the genome"] += genes
 
 
 def _grouped(items: Iterable[T], name_of: Callable[[T], str]) -> dict[str, list[T]]:
@@ -227,8 +257,7 @@ def _split(
     weight = 1.0 if pair.share is None else pair.share / max(1, bases)
     data.train += [replace(region, weight=weight, genome=number) for region in train]
     genes = sum(len(genes_within(region)) for region in held_out)
-    name = str(pair.annotation)
-    data.to_validate_on[name] = data.to_validate_on.get(name, 0) + genes
+    data.reports[-1].to_validate_on = genes
     if held_out:
         names = {region.sequence.name for region in held_out}
         data.validation.append(held_out)

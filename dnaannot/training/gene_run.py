@@ -136,8 +136,12 @@ class GeneRun(Run[GeneModel]):
                 **asdict(data.signatures),
             },
             data={
-                name: {"genes": r.genes, "used": r.used, "left_out": dict(+r.rejected)}
-                for name, r in data.reports.items()
+                report.name: {
+                    "genes": report.labels.genes,
+                    "used": report.labels.used,
+                    "left_out": dict(report.labels.rejected),
+                }
+                for report in data.reports
             },
             remarks=impossible.remarks,
             is_trained=self.init is not None,
@@ -230,21 +234,21 @@ class GeneRun(Run[GeneModel]):
         )
 
     def _tell(self, data: GeneData) -> None:
-        for name, report in data.reports.items():
-            left_out = ", ".join(f"{n} {reason}" for reason, n in report.rejected.items() if n)
+        for report in data.reports:
+            labels = report.labels
+            left_out = ", ".join(f"{n} {reason}" for reason, n in labels.rejected.items())
             self.note(
-                f"{name}: {report.used:,} of {report.genes:,} genes used, "
-                f"{data.to_validate_on[name]:,} of them to validate on"
+                f"{report.name}: {labels.used:,} of {labels.genes:,} genes used, "
+                f"{report.to_validate_on:,} of them to validate on"
                 + (f"; left out: {left_out}" if left_out else "")
             )
-        if (genes := sum(data.to_validate_on.values())) < FEW_GENES:
+            for reason, at in report.skipped.items():
+                self.warn(f"{report.name}, line {at[0]}: {reason} ({len(at)} transcripts skipped)")
+        if (genes := sum(report.to_validate_on for report in data.reports)) < FEW_GENES:
             self.warn(
                 f"only {counted(genes, 'gene')} to validate on, too few to tell which weights are "
                 "best: hold out more with --validation."
             )
-        for name, skipped in data.skipped.items():
-            for reason, lines in skipped.items():
-                self.warn(f"{name}, line {lines[0]}: {reason} ({len(lines)} transcripts skipped)")
 
 
 @dataclass

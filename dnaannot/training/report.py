@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ def _validation(
     shown = keys if len(keys) <= _MOST_COLUMNS else list(drawn)
     rows = [
         [("\u2192 " if metrics is best else "") + _which(metrics)]
-        + [f"{metrics[key]:.4f}" for key in (*shown, "score")]
+        + [f"{metrics.get(key, math.nan):.4f}" for key in (*shown, "score")]
         for metrics in history
     ]
     sections = ["<h2>Validation</h2>", _table([*map(readable, ("step", *shown, "score"))], rows)]

@@ -39,6 +39,7 @@ FEWEST_STEPS = 50
 VALIDATIONS = 20
 
 _PROBE_BASES = 2_304  # a multiple of every preset's stride
+_PASSES = 3  # a training step costs so many forward passes
 _QUICK_SECONDS = 5.0  # a step that is worth timing as it is
 
 
@@ -142,7 +143,9 @@ class SelfPretrainRun(Run[MaskedModel]):
             seconds = trial.seconds_per_step(TRIAL_STEPS)
         epoch = sampler.windows / objective.rows
         if self.time_budget:
-            steps = max(1, int(self.time_budget / seconds))
+            assert isinstance(job.validate, MaskedValidation)
+            rows = len(job.validate.rows)
+            steps = self._steps_within(seconds, seconds / _PASSES * rows / objective.rows)
         else:
             steps = self.steps or max(1, round((self.epochs or EPOCHS) * epoch))
         self.note(
@@ -165,6 +168,13 @@ class SelfPretrainRun(Run[MaskedModel]):
             "budget.",
         )
         return self.schedule(steps)
+
+    def _steps_within(self, step: float, look: float) -> int:
+        """How many steps fit the time budget with their validations, from the seconds of each."""
+        assert self.time_budget is not None
+        left = self.time_budget - self.spent
+        every = self.schedule(max(1, int(left / step))).validate_every
+        return max(1, int(left / (step + look / every)))
 
     def schedule(self, steps: int) -> Schedule:
         """A schedule of so many steps, validated often enough to draw a curve."""

@@ -246,8 +246,10 @@ def group_of(label: TrackLabel) -> str:
 
 def _label_metrics(label: TrackLabel, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     if label.kind == "quantity":
-        correlation = pearson(logits, targets)
-        return {} if math.isnan(correlation) else {"pearson": correlation}
+        if math.isnan(pearson(targets, targets)):
+            return {}
+        correlation = pearson(logits, targets)  # none where all logits are alike
+        return {"pearson": 0.0 if math.isnan(correlation) else correlation}
     ranking = Ranking.of(logits, is_positive(targets))
     if not ranking.positives or not ranking.negatives:
         return {}

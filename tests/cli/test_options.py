@@ -15,6 +15,13 @@ def test_lengths_may_have_a_suffix(text, bases):
     assert BasePairs().convert(text, None, None) == bases
 
 
+def test_lengths_may_have_decimals():
+    for thousandths in range(1_000, 5_000):
+        text = f"{thousandths // 1_000}.{thousandths % 1_000:03}"
+        assert BasePairs().convert(text + "k", None, None) == thousandths
+        assert BasePairs().convert(text + "M", None, None) == thousandths * 1_000
+
+
 @pytest.mark.parametrize("text", ["", "k", "-5", "0", "1.5", "2x", "1e4", "nan"])
 def test_what_is_no_length_is_refused(text):
     with pytest.raises(click.BadParameter, match="no length in bases"):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from dnaannot.datasets.genes import LabelledSequence, Region
+from dnaannot.datasets.genes import LabelledSequence, Region, mass
 from dnaannot.datasets.loci import loci, with_fewer_labels
 from dnaannot.dna.grammar import UNKNOWN
 
@@ -46,13 +48,23 @@ def test_bases_keep_their_label_in_kept_loci_alone(region, fraction, flank):
     assert (region.sequence.labels == before).all()
     inside = np.zeros(3_000, int)
     for part in kept:
-        assert part.weight == 0.5
         assert 50 <= part.start < part.end <= 2_800
         inside[part.start : part.end] += 1
     assert inside.max() == 1
     assert inside[in_loci].all()
+    assert mass(kept) == pytest.approx(mass([region]))
     if flank == 0:
         assert (inside[~in_loci] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("fraction", [0.05, 0.5])
+def test_each_genome_keeps_its_share(region, fraction, seed):
+    genes = np.array([(start, start + 20) for start in range(100, 2_700, 30)])
+    crowded = replace(region, sequence=replace(region.sequence, genes=genes), genome=1)
+    kept, _ = with_fewer_labels([crowded, region, crowded], fraction, 30, seed)
+    for genome, parts in ((0, [region]), (1, [crowded, crowded])):
+        assert mass(part for part in kept if part.genome == genome) == pytest.approx(mass(parts))
 
 
 def test_the_seed_draws_the_loci(region):

@@ -278,13 +278,13 @@ def test_signal_is_correlated_and_windows_of_a_table_are_read_at_their_middle(fo
     )
     pairs, notes = pair_up(read_predictions(path), [str(table)], {"split": "b"})
     assert notes[0] == f"{table}: columns without labels are passed over: 'DNase__a'."
-    (score,), _ = score_tracks(pairs, TrackRules(keep={"split": "b"}))
+    (score,), _ = score_tracks(pairs)
     assert score.ranking.auroc == 1
     assert score.ranking.positives == truth[middles % 128 > 0].sum()
     (tmp_path / "labels").mkdir()
     table.rename(tmp_path / "labels" / "h3k4me3__a.tsv")
     pairs, _ = pair_up(read_predictions(path), [str(tmp_path / "labels")], {"split": "b"})
-    (again,), _ = score_tracks(pairs, TrackRules(keep={"split": "b"}))
+    (again,), _ = score_tracks(pairs)
     assert (again.label, again.sites) == (score.label, score.sites)
     assert again.ranking.auroc == 1
 
@@ -308,7 +308,7 @@ def test_lists_of_label_numbers_go_with_the_tracks_of_these_numbers(folder, tmp_
     )
     pairs, notes = pair_up(read_predictions(path), [str(table)], {"split": "test"})
     assert notes == ["Labels without a track: '1'."]
-    scores, _ = score_tracks(pairs, TrackRules(keep={"split": "test"}))
+    scores, _ = score_tracks(pairs)
     found = {each.label: (each.ranking.auroc, each.ranking.positives) for each in scores}
     assert found == {name: (1, high[name].sum()) for name in ("2", "0")}
 

@@ -85,10 +85,11 @@ ROWS = [BendRow("chr1", 0, 3, "train", line=2), BendRow("chr1", 5, 10, "test", l
 LABELS = [np.array([0, 8, 4], np.uint8), np.array([8, 8, 1, 2, 3], np.uint8)]
 
 
-def test_what_is_written_is_read(tmp_path):
-    beside = write_bend(tmp_path / "gene_finding.bed", ROWS, LABELS)
-    assert labels_beside(tmp_path / "gene_finding.bed") == beside
-    rows = read_bend(tmp_path / "gene_finding.bed")
+@pytest.mark.parametrize("name", ["gene_finding.bed", "genes.v1.bed", "gene_finding.bed.gz"])
+def test_what_is_written_is_read(tmp_path, name):
+    beside = write_bend(tmp_path / name, ROWS, LABELS)
+    assert labels_beside(tmp_path / name) == beside
+    rows = read_bend(tmp_path / name)
     assert rows == ROWS
     for read, written in zip(read_bend_labels(beside, rows), LABELS, strict=True):
         assert read.dtype == np.uint8

@@ -44,6 +44,8 @@ def test_sequences_are_left_out_by_name(paths):
         list(Genomes(paths[:1], excluded=["a", "b"]))
     with pytest.raises(DataError, match="no sequence is named 'chrM'"):
         Genomes(paths[:1], excluded=["chrM"]).survey()
+    with pytest.raises(DataError, match="no sequence is named 'chrM'"):  # a pipe has no survey
+        list(Genomes(paths[:1], excluded=["chrM"]))
 
 
 def test_organelles_are_known_by_name_and_size():

@@ -76,30 +76,42 @@ def test_genes_of_regions_are_those_of_the_whole_sequence(
     assert all(t.score == pytest.approx(expected[t.start], abs=1e-3) for t in found)
 
 
+def watched(predictor, monkeypatch):
+    """Lengths of the stretches that are predicted from now on."""
+    lengths = []
+    real = predictor.predict
+
+    def predict(sequences, *rest):
+        lengths.extend(len(codes) for _, codes in sequences)
+        return real(sequences, *rest)
+
+    monkeypatch.setattr(predictor, "predict", predict)
+    return lengths
+
+
 def test_a_gene_longer_than_the_flank_is_whole(predictor, codes, whole, monkeypatch):
     longest = max(whole[0], key=lambda t: t.end - t.start)
     exon = max(longest.exons, key=lambda exon: exon.end - exon.start)
     middle = (exon.start + exon.end) // 2
     flank = min(middle - longest.start, longest.end - middle) // 2
     monkeypatch.setattr(regions, "FLANK", flank)
-    tried = []
-    real = regions._stretch
-
-    def stretch(*arguments):
-        tried.append(arguments[-1])
-        return real(*arguments)
-
-    monkeypatch.setattr(regions, "_stretch", stretch)
-    found = list(predict_regions(predictor, "chr", codes, [(middle, middle + 1)]).transcripts)
-    assert [shape(t) for t in found] == [shape(longest)]
-    assert tried[:2] == [flank, 2 * flank]
+    tried = watched(predictor, monkeypatch)
+    seen = []
+    found = predict_regions(
+        predictor, "chr", codes, [(middle, middle + 1)], lambda *block: seen.append(block)
+    )
+    assert [shape(t) for t in found.transcripts] == [shape(longest)]
+    assert tried[1] > 1.9 * tried[0]
+    assert [(start, len(values)) for _, start, values in seen] == [(middle, 1)]
 
 
 def test_label_posteriors_of_regions_only(predictor, codes, whole, monkeypatch):
     monkeypatch.setattr(regions, "FLANK", 15_000)
     seen = []
     spans = [(50_000, 50_300), (60_000, 60_001), (99_000, 100_000), (5, 25)]
+    tried = watched(predictor, monkeypatch)
     predict_regions(predictor, "chr", codes, spans, lambda *block: seen.append(block))
+    assert len(tried) == len(clusters(spans))
     covered = sorted((start, start + len(values)) for _, start, values in seen)
     assert covered == sorted(spans)
     for name, start, values in seen:

@@ -45,8 +45,8 @@ def test_the_last_tenth_of_the_longest_sequence_is_held_out(yeast):
     border = 121_212 - 12_121
     assert [spans(held_out) for held_out in data.validation] == [[("chrII", border, 121_212)]]
     assert spans(data.train) == [("chrII", 0, border - SPLIT_MARGIN)]
-    (report,) = data.reports.values()
-    assert (report.genes, report.used, report.rejected) == (54, 54, {})
+    (report,) = data.reports
+    assert (report.labels.genes, report.labels.used, report.labels.rejected) == (54, 54, {})
     assert sum(len(genes_within(region)) for region in data.train) > 40
     assert len(data.references[0]) == 54
     assert list(data.hashes) == [yeast.genome.name, yeast.annotation.name]
@@ -88,9 +88,25 @@ def test_genomes_may_share_names(pair):
     assert spans(data.train) == [("chrII", 0, 121_212), ("chrII", 70_000, 121_212)]
     assert [spans(regions) for regions in data.validation] == [[("chrII", 0, 60_000)]]
     assert [region.genome for region in data.train] == [0, 1]
-    assert list(data.to_validate_on.values())[0] == 0
+    assert data.reports[0].to_validate_on == 0 < data.reports[1].to_validate_on
     again = read_gene_data([held_out, held_out], GRAMMAR)
-    assert sum(again.to_validate_on.values()) == 2 * sum(data.to_validate_on.values()) > 0
+    assert {each.to_validate_on for each in again.reports} == {data.reports[1].to_validate_on}
+
+
+def test_one_annotation_of_several_genomes(pair):
+    """Of a file that both are given with, each genome has its own genes, and none is missing."""
+
+    def both(text):
+        genes = text[text.index("\n", text.index("##gff")) + 1 :]
+        return text + genes.replace("chrII\t", "chrX\t").replace("=", "=x")
+
+    first = pair(change_genes=both, folder="a")
+    second = pair(lambda text: text.replace(">chrII", ">chrX"), folder="b")
+    data = read_gene_data([first, replace(second, annotation=first.annotation)], GRAMMAR)
+    assert [(each.labels.genes, each.labels.rejected) for each in data.reports] == [(54, {})] * 2
+    assert len({each.name for each in data.reports}) == 2
+    alone = read_gene_data([first], GRAMMAR)
+    assert alone.reports[0].labels.rejected == {"on 'chrX', which is not in the genome": 54}
 
 
 @pytest.mark.parametrize(
@@ -136,11 +152,10 @@ def test_loci_that_cannot_be_read_are_unknown_and_counted(pair, yeast):
     rest = np.ones(len(labels), bool)
     rest[:2685] = rest[60_000:60_300] = rest[120_999:] = False
     assert np.array_equal(labels[rest], whole[rest])
-    (skipped,) = data.skipped.values()
-    assert sorted(len(lines) for lines in skipped.values()) == [1, 1]
-    (report,) = data.reports.values()
-    assert (report.genes, report.used) == (54, 53)
-    assert report.rejected == {"outside the sequence": 1}
+    (report,) = data.reports
+    assert sorted(len(lines) for lines in report.skipped.values()) == [1, 1]
+    assert (report.labels.genes, report.labels.used) == (54, 53)
+    assert report.labels.rejected == {"outside the sequence": 1}
 
 
 def test_the_default_keeps_off_what_is_excluded(yeast):
@@ -196,8 +211,8 @@ def test_what_is_left_out_is_counted_in_genes(pair):
         ],
         GRAMMAR,
     )
-    (report,) = data.reports.values()
-    assert report.rejected == {
+    (report,) = data.reports
+    assert report.labels.rejected == {
         "on a sequence under 1,000 bases": 1,
         "on 'absent', which is not in the genome": 1,
     }

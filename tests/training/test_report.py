@@ -57,6 +57,14 @@ def test_every_validation_has_a_row_and_the_one_kept_is_marked(tmp_path):
     assert ["init", "–"] in rows
 
 
+def test_a_metric_that_one_validation_lacks(tmp_path):
+    history = [{"step": 1, "x.pearson": 0.5, "score": 0.5}, {"step": 2, "score": 0.0}]
+    for each in (history, history[::-1]):
+        rows = rows_of(tmp_path, each)
+        assert ["→ 1", "0.5000", "0.5000"] in rows
+        assert ["2", "nan", "0.0000"] in rows
+
+
 def test_an_average_kept_is_told_as_one(tmp_path):
     facts = [(0, {}), (9, {}), (9, {"start_share": 0.3})]
     history = [{"step": s, **more, "f1": i / 10, "score": i} for i, (s, more) in enumerate(facts)]

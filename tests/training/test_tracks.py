@@ -168,6 +168,14 @@ class TestValidation:
         targets = np.stack((np.zeros(50), logits[:, 1]), axis=1).astype(np.float32)
         assert track_metrics(labels, logits, targets)["score"] == pytest.approx(1)
 
+    def test_a_signal_for_which_all_logits_are_alike_counts_as_zero(self, random):
+        labels = (TrackLabel("signal", "a", "quantity"), TrackLabel("signal", "b", "quantity"))
+        targets = random.normal(size=(50, 2)).astype(np.float32)
+        logits = np.stack((np.ones(50), targets[:, 1]), axis=1).astype(np.float32)
+        found = track_metrics(labels, logits, targets)
+        assert found["a.pearson"] == 0
+        assert found["score"] == pytest.approx(0.5)
+
     def test_the_model_learns_its_calibration(self, sequence, model):
         validation = TrackValidation([TrackRegion(sequence, 0, 4000)], LABELS, model, Compute())
         metrics = validation(model)

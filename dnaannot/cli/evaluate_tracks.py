@@ -131,9 +131,7 @@ def _part(
         sizes = sequence_sizes(pairs)
     else:
         sizes = {name: facts.length for name, facts in sequences.items()}
-    wanted = WantedRegions(regions, sizes)
-    wanted.check(sizes)
-    return Regions.of_intervals(wanted.regions)
+    return Regions.of_intervals(WantedRegions(regions, sizes).within(sizes))
 
 
 def _kept(texts: tuple[str, ...]) -> dict[str, str]:

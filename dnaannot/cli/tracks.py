@@ -254,7 +254,8 @@ class _Run:
         if not self.settings.plot:
             return None
         title = self.settings.task or "tracks"
-        return Preview(wanted.regions if wanted else [], genomes.sizes, title)
+        regions = wanted.within(genomes.sizes) if wanted else []
+        return Preview(regions, genomes.sizes, title)
 
     def _folder(
         self,

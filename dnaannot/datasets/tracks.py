@@ -4,7 +4,7 @@ A label says something of the window around a position: a grid of positions for 
 signals, CpGs for methylation, whatever a table of windows lists. All positions inside a stretch
 of sequence are learned from at once, as their windows share nearly all computation.
 
-A stretch is a pure function of (seed, step), as in `datasets.genes`.
+A stretch is a pure function of (seed, step), as a window is in `datasets.windows`.
 """
 
 from __future__ import annotations

@@ -48,11 +48,6 @@ GENE_BEGINS = ("intergenic", "start+")
 MIRRORED_LABEL = np.array([0, *range(1 + MINUS, 1 + 2 * MINUS), *range(1, 1 + MINUS)], np.uint8)
 """(17,) label of the same base on the reverse complement."""
 
-BEND_LABELS = (
-    "cds+", "donor+", "intron+", "acceptor+", "cds-", "donor-", "intron-", "acceptor-", "other",
-)  # fmt: skip
-"""The nine labels of BEND (Marin et al. 2024); the stop codon is `other`."""
-
 
 def reverse_complement_labels(labels: np.ndarray) -> np.ndarray:
     """Labels (L,) uint8 of the reverse complement; `UNKNOWN` stays."""

@@ -6,13 +6,37 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna import grammar
 from dnaannot.dna.sequence import A, C, G, T
 
+NINE_LABELS = (
+    "cds+", "donor+", "intron+", "acceptor+", "cds-", "donor-", "intron-", "acceptor-", "other",
+)  # fmt: skip
+"""Their names; the stop codon is `other`."""
+NINE = len(NINE_LABELS)
 CDS, DONOR, INTRON, ACCEPTOR = range(4)
 MINUS = 4
 """Plus-strand labels, and what is added on the minus strand."""
 OTHER = 8
-NINE = 9
+_NINE_OF = np.array(
+    [NINE_LABELS.index(name if name in NINE_LABELS else f"cds{name[-1]}")
+     if name != "intergenic" else OTHER for name in grammar.LABELS],
+    np.uint8,
+)  # fmt: skip
+"""(17,) the nine labels of the gene grammar's, but for stop codons."""
+
+
+def nine_of(labels: np.ndarray) -> np.ndarray:
+    """The nine labels (B, L) of the gene grammar's (B, L); `UNKNOWN` stays."""
+    known = labels != grammar.UNKNOWN
+    nine = np.where(known, _NINE_OF[np.where(known, labels, 0)], grammar.UNKNOWN)
+    for stop, direction in ((grammar.STOP, -1), (grammar.STOP + grammar.MINUS, 1)):
+        rows, columns = np.nonzero(labels == stop)
+        for step in range(3):
+            at = columns + direction * step
+            inside = (at >= 0) & (at < labels.shape[1])
+            nine[rows[inside], at[inside]] = OTHER
+    return nine.astype(np.uint8)
 
 
 def reverse_complement_nine(labels: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from dnaannot.dna.grammar import (
     START,
     STOP,
 )
-from dnaannot.dna.sequence import reverse_complement, runs
+from dnaannot.dna.sequence import GAP, reverse_complement, runs
 
 
 class Strand(str, Enum):
@@ -124,6 +124,23 @@ class Transcript:
 def exon_bounds(transcript: Transcript) -> tuple[tuple[int, int], ...]:
     """Half-open coding exons, ascending."""
     return tuple((exon.start, exon.end) for exon in transcript.exons)
+
+
+def is_cut_short(transcript: Transcript, codes: np.ndarray, goes_on: tuple[bool, bool]) -> bool:
+    """Whether the stretch that a transcript was found on cuts it, and no gap does.
+
+    An end of the stretch may lie in an intron, so what it cuts need not touch it.
+
+    Args:
+        transcript: with coordinates on the stretch.
+        codes: (L,) of the stretch, gaps marked.
+        goes_on: whether the sequence goes on beyond the low and the high end of the stretch.
+    """
+    beyond = codes[: transcript.start], codes[transcript.end :]
+    return any(
+        is_cut and is_inner and not (bases == GAP).any()
+        for is_cut, is_inner, bases in zip(transcript.cut_ends, goes_on, beyond, strict=True)
+    )
 
 
 def representative(gene: Iterable[Transcript], marked: Collection[str] = ()) -> Transcript:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnaannot.dna.chunks import rechunked
 from dnaannot.dna.kinds import ANYWHERE
 from dnaannot.dna.viterbi_blocks import Block
 from dnaannot.dna.viterbi_kernels import Front, Pointers, Tables, advance
@@ -205,7 +206,7 @@ def side_by_side(
 ) -> Iterator[tuple[Block, Stand]]:
     """As `one_by_one`, up to `at_once` stretches at a time in the threads of a pool."""
     first = make_run()
-    pieces = _rechunked(chunks, _BLOCKS * first.size)
+    pieces = rechunked(chunks, _BLOCKS * first.size)
     position = 0
     stand: Stand | None = None
     while lot := list(islice(pieces, at_once)):
@@ -286,26 +287,3 @@ def _unfounded(stretches: list[_Stretch]) -> list[tuple[_Stretch, Stand]]:
         for before, stretch in pairwise(stretches)
         if stretch.start is None or not stretch.start.is_as(before.end)
     ]
-
-
-def _rechunked(chunks: Iterable[Chunk], size: int) -> Iterator[Chunk]:
-    """The same bases in chunks of `size`, the last one shorter."""
-    held: list[Chunk] = []
-    bases = 0
-    for words, emissions in chunks:
-        while bases + len(words) >= size:
-            taken = size - bases
-            yield _joined([*held, (words[:taken], emissions[:taken])])
-            words, emissions, held, bases = words[taken:], emissions[taken:], [], 0
-        if len(words):
-            held.append((words, emissions))
-            bases += len(words)
-    if held:
-        yield _joined(held)
-
-
-def _joined(parts: list[Chunk]) -> Chunk:
-    if len(parts) == 1:
-        return parts[0]
-    words, emissions = zip(*parts, strict=True)
-    return np.concatenate(words), np.concatenate(emissions)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from dnaannot.dna.nine_labels import ACCEPTOR, CDS, DONOR, INTRON, MINUS, OTHER
+from dnaannot.dna.nine_labels import ACCEPTOR, CDS, DONOR, INTRON, MINUS, NINE, OTHER
 from dnaannot.dna.sequence import runs
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
 from dnaannot.errors import DataError
@@ -127,7 +127,7 @@ def confusion(
             f"genes lie on '{sequence}', which the genome does not hold.",
             remedy="Give the genome that both annotations were made on.",
         )
-    counts = np.zeros((9, 9), np.int64)
+    counts = np.zeros((NINE, NINE), np.int64)
     for sequence, length in lengths.items():
         spans = np.array([[0, length]], np.int64)
         if regions is not None:
@@ -142,12 +142,12 @@ def confusion(
 
 
 def _count(rows: np.ndarray, columns: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    counts = np.zeros(81, np.int64)
+    counts = np.zeros(NINE**2, np.int64)
     for first, last in spans.tolist():
         for start in range(first, last, _BLOCK_BASES):
             block = slice(start, min(start + _BLOCK_BASES, last))
-            counts += np.bincount(rows[block] * np.uint8(9) + columns[block], minlength=81)
-    return counts.reshape(9, 9)
+            counts += np.bincount(rows[block] * np.uint8(NINE) + columns[block], minlength=NINE**2)
+    return counts.reshape(NINE, NINE)
 
 
 def matthews(counts: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnaannot.dna.grammar import BEND_LABELS
+from dnaannot.dna.nine_labels import NINE_LABELS
 from dnaannot.dna.transcript import Transcript
 from dnaannot.evaluate.bend_labels import confusion, matthews
 from dnaannot.evaluate.gene_metrics import (
@@ -157,7 +157,7 @@ def to_json(scores: GeneScores) -> dict[str, Any]:
             for name, level in scores.levels.items()
         },
         "mcc": scores.mcc,
-        "labels": list(BEND_LABELS),
+        "labels": list(NINE_LABELS),
         "confusion": scores.confusion.tolist(),
         "reachable_by_one_path": {
             "genes": scores.cap.genes,

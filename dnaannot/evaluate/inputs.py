@@ -104,9 +104,8 @@ def _part(text: str, lengths: Mapping[str, int], has_genome: bool) -> Regions:
     """The regions that count; of a genome, all have to lie on its sequences."""
     wanted = WantedRegions(text, lengths)
     if has_genome:
-        wanted.check(lengths)
-    else:
-        _require_known_regions(wanted.regions, lengths)
+        return Regions.of_intervals(wanted.within(lengths))
+    _require_known_regions(wanted.regions, lengths)
     return Regions.of_intervals(wanted.regions)
 
 

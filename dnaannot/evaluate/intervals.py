@@ -64,9 +64,15 @@ class Regions:
 
     def hold(self, sequence: str, start: int, end: int) -> bool:
         """Whether one region holds the whole interval."""
+        return bool(self.hold_each(sequence, np.array([(start, end)]))[0])
+
+    def hold_each(self, sequence: str, intervals: np.ndarray) -> np.ndarray:
+        """Whether (n,) one region holds the whole of each of intervals (n, 2)."""
         regions = self.of.get(sequence, NOTHING)
-        index = int(np.searchsorted(regions[:, 0], start, side="right")) - 1
-        return index >= 0 and end <= int(regions[index, 1])
+        if not len(regions):
+            return np.zeros(len(intervals), bool)
+        which = np.searchsorted(regions[:, 0], intervals[:, 0], side="right") - 1
+        return (which >= 0) & (intervals[:, 1] <= regions[np.maximum(which, 0), 1])
 
     def clip(self, sequence: str, intervals: np.ndarray) -> np.ndarray:
         """The part (K, 2) of `union` intervals (N, 2) that lies inside the regions."""

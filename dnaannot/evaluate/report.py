@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from dnaannot.dna.grammar import BEND_LABELS
+from dnaannot.dna.nine_labels import NINE_LABELS
 from dnaannot.dna.transcript import Transcript
 from dnaannot.evaluate.gene_metrics import features
 from dnaannot.evaluate.gene_sets import representatives, whole_genes
@@ -176,7 +176,7 @@ def _locus(locus: Locus, drawing: str) -> str:
 
 def _matrix(scores: GeneScores) -> str:
     head = "".join(
-        f"<th>{escape(label)}</th>" for label in ("reference \\ predicted", *BEND_LABELS)
+        f"<th>{escape(label)}</th>" for label in ("reference \\ predicted", *NINE_LABELS)
     )
     rows = "".join(
         f"<tr><th>{escape(label)}</th>"
@@ -186,7 +186,7 @@ def _matrix(scores: GeneScores) -> str:
         )
         + "</tr>"
         for row, (label, counts) in enumerate(
-            zip(BEND_LABELS, scores.confusion.tolist(), strict=True)
+            zip(NINE_LABELS, scores.confusion.tolist(), strict=True)
         )
     )
     return (

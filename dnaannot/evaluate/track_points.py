@@ -20,7 +20,7 @@ from dnaannot.formats.label_checks import (
     check_within,
 )
 from dnaannot.formats.label_files import LabelKind
-from dnaannot.formats.labelled_windows import UNKNOWN
+from dnaannot.formats.labelled_windows import NOT_KNOWN
 from dnaannot.formats.peaks import least_coverage, read_peaks
 
 
@@ -97,7 +97,7 @@ def measured_points(
         check_within({name: windows.spans for name, windows in table.items()}, sizes, path)
         for name in [name for name in sizes if name in table]:
             labels = table[name].labels[:, pair.measured.column]
-            known = np.where(labels == UNKNOWN, np.nan, labels)
+            known = np.where(labels == NOT_KNOWN, np.nan, labels)
             yield name, Points(table[name].spans, known, np.full(len(labels), np.nan))
     else:
         yield from _methylation_points(pair, sizes, rules, genome)

@@ -270,7 +270,7 @@ def _compare(
         unknown = covered_bases(facts.unknown, starts, ends)
         kept &= unknown <= (1 - _KNOWN_SHARE) * (ends - starts)
     if regions is not None:
-        kept &= _inside(regions, name, points.spans)
+        kept &= regions.hold_each(name, points.spans)
     starts, ends = starts[kept], ends[kept]
     middles = (starts + ends) // 2
     is_methylation = track.task == METHYLATION or kind is LabelKind.METHYLATION
@@ -291,15 +291,6 @@ def _compare(
 def _within_cpgs(middles: np.ndarray, cpgs: np.ndarray) -> np.ndarray:
     """Middles (n,) of windows as the middles of CpGs: of some tables they are the Cs."""
     return middles + np.isin(middles, cpgs)
-
-
-def _inside(regions: Regions, name: str, spans: np.ndarray) -> np.ndarray:
-    """(n,) bool: one region holds the whole window."""
-    of = regions.of.get(name, np.zeros((0, 2), np.int64))
-    if not len(of):
-        return np.zeros(len(spans), bool)
-    which = np.searchsorted(of[:, 0], spans[:, 0], side="right") - 1
-    return (which >= 0) & (spans[:, 1] <= of[np.maximum(which, 0), 1])
 
 
 def to_json(scores: Sequence[LabelScore]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dnaannot.dna.names import listed
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.source import display_name, is_comment, read_lines
 
-UNKNOWN = -1
+NOT_KNOWN = -1
 
 _CHROM = ("chrom", "chr", "chromosome", "seqname", "sequence_name")
 _START, _END = ("start", "chromstart"), ("end", "chromend", "stop")
@@ -31,7 +31,7 @@ class LabelledWindows(NamedTuple):
 
     Attributes:
         spans: (n, 2) int64, half-open, in the file's order.
-        labels: (n, K) int8: 1, 0 or `UNKNOWN`.
+        labels: (n, K) int8: 1, 0 or `NOT_KNOWN`.
     """
 
     spans: np.ndarray
@@ -221,7 +221,7 @@ def _label(row: _Row, column: int, path: str | Path) -> int:
             line=row.line,
             remedy="Labels are 1, 0 and '.', where not known.",
         )
-    return int(match[1]) if match[1] else UNKNOWN
+    return int(match[1]) if match[1] else NOT_KNOWN
 
 
 def _from_lists(

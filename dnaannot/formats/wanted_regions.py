@@ -20,7 +20,7 @@ class WantedRegions:
 
     Attributes:
         path: the file, or the region's text.
-        regions: in its order.
+        regions: in its order; their end may be `WHOLE_SEQUENCE`.
 
     Raises:
         InputFormatError: if the file is no BED.
@@ -52,7 +52,15 @@ class WantedRegions:
                 line=regions[0].line or None,
                 remedy=remedy,
             )
-        self.regions = [r._replace(end=min(r.end, sizes[r.sequence])) for r in self.regions]
+
+    def within(self, sizes: Mapping[str, int]) -> list[Interval]:
+        """The regions in the file's order, checked; open ones end where their sequence does.
+
+        Raises:
+            DataError: as `check`.
+        """
+        self.check(sizes)
+        return [r._replace(end=min(r.end, sizes[r.sequence])) for r in self.regions]
 
     def on(self, name: str, length: int) -> list[tuple[int, int]]:
         """The regions on a sequence of this length.

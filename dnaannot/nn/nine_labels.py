@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnaannot.dna.grammar import BEND_LABELS, UNKNOWN
-from dnaannot.dna.nine_labels import NINE
+from dnaannot.dna.grammar import UNKNOWN
+from dnaannot.dna.nine_labels import NINE, NINE_LABELS
 from dnaannot.nn.crf import LinearChainCRF
 from dnaannot.nn.encoder import EncoderConfig
 from dnaannot.nn.model import LabelModel, TaskModel
@@ -34,7 +34,7 @@ class NineLabelModel(LabelModel):
         self.crf = LinearChainCRF(NINE, batch_first=True) if crf else None
 
     def facts(self) -> dict[str, Any]:
-        return {"labels": list(BEND_LABELS), "crf": self.crf is not None}
+        return {"labels": list(NINE_LABELS), "crf": self.crf is not None}
 
     def begin_with(self, labels: Iterable[np.ndarray]) -> None:
         """Set the CRF's scores to the log-frequencies of what follows what in labels (L_i,).

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from dnaannot.dna.chunks import rechunked
 from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_words
 from dnaannot.dna.posterior import BlockPosterior, posteriors
 from dnaannot.dna.posterior_path import path_model
@@ -156,8 +157,9 @@ class GenePredictor:
     def _blocks(self, codes: np.ndarray, chunks: Iterable[np.ndarray]) -> Iterator[Block]:
         """Blocks without states, cut at multiples of BLOCK whatever the chunks."""
         none = np.empty(0, np.uint8)
-        for start, emissions in _rechunked(chunks, BLOCK):
-            end = start + len(emissions)
+        end = 0
+        for (emissions,) in rechunked(((chunk,) for chunk in chunks), BLOCK):
+            start, end = end, end + len(emissions)
             low = max(0, start - _RULE_REACH)
             words = position_words(codes[low : end + _RULE_REACH])[start - low : end - low]
             gap = codes[start:end] == GAP
@@ -181,7 +183,7 @@ class GenePredictor:
             # a CPU's threads have scores to compute
             pool = None if compute.device == "cpu" else threads
             decoded = self._viterbi.decode(fed(), pool=pool, at_once=2 * compute.threads)
-            for _, states in _rechunked(decoded, BLOCK):
+            for (states,) in rechunked(((chunk,) for chunk in decoded), BLOCK):
                 yield waiting.popleft()._replace(states=states)
 
     def _posteriors(
@@ -234,22 +236,6 @@ def gap_emissions(grammar: Grammar, weights: np.ndarray) -> np.ndarray:
     scores[INTERGENIC] = -weight_of["intergenic", "intergenic"]
     scores[[INTRON, INTRON + MINUS]] = -weight_of["intron+", "intron+"]
     return scores
-
-
-def _rechunked(chunks: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(start, rows) cut at multiples of `size`, the last piece shorter."""
-    pending: list[np.ndarray] = []
-    start = held = 0
-    for chunk in chunks:
-        while held + len(chunk) >= size:
-            taken = size - held
-            yield start, np.concatenate([*pending, chunk[:taken]])
-            start, pending, held, chunk = start + size, [], 0, chunk[taken:]
-        if len(chunk):
-            pending.append(chunk)
-            held += len(chunk)
-    if held:
-        yield start, np.concatenate(pending)
 
 
 class _Piece(NamedTuple):

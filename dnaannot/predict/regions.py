@@ -8,8 +8,8 @@ from contextlib import closing
 
 import numpy as np
 
-from dnaannot.dna.sequence import GAP, mark_gaps
-from dnaannot.dna.transcript import Transcript
+from dnaannot.dna.sequence import mark_gaps
+from dnaannot.dna.transcript import Transcript, is_cut_short
 from dnaannot.formats.spool import Spool
 from dnaannot.formats.wanted_regions import WantedRegions
 from dnaannot.predict.genes import GenePredictor, Genes, OnLabels
@@ -94,15 +94,17 @@ def _around(
         with closing(_LabelsOfSpans(spans, low)) as labels:
             on_block = None if on_labels is None else labels.add
             found = [
-                transcript.moved(low)
+                transcript
                 for genes in predictor.predict([(name, codes[low:high])], on_block)
                 for transcript in genes.transcripts
                 if any(transcript.start + low < b and transcript.end + low > a for a, b in spans)
             ]
-            if not any(_is_cut(t, codes, low, high, predictor.min_gap) for t in found):
+            marked = mark_gaps(codes[low:high], predictor.min_gap)
+            goes_on = low > 0, high < len(codes)
+            if not any(is_cut_short(transcript, marked, goes_on) for transcript in found):
                 if on_labels is not None:
                     labels.hand_on(name, on_labels)
-                return found
+                return [transcript.moved(low) for transcript in found]
         flank *= 2
 
 
@@ -142,15 +144,3 @@ class _LabelsOfSpans:
         """Free the disk."""
         if self._spool is not None:
             self._spool.close()
-
-
-def _is_cut(transcript: Transcript, codes: np.ndarray, low: int, high: int, min_gap: int) -> bool:
-    """Whether a partial gene is so because the stretch from `low` to `high` ends there."""
-    cut_low, cut_high = transcript.cut_ends
-
-    def open_between(start: int, end: int) -> bool:
-        return not (mark_gaps(codes[start:end], min_gap) == GAP).any()
-
-    return (cut_low and low > 0 and open_between(low, transcript.start)) or (
-        cut_high and high < len(codes) and open_between(transcript.end, high)
-    )

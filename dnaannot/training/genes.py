@@ -14,8 +14,8 @@ from dnaannot.datasets.genes import Region
 from dnaannot.datasets.windows import Batch, WindowSampler
 from dnaannot.dna.grammar import GENE_BEGINS, MIRRORED_LABEL
 from dnaannot.dna.interval import Interval
-from dnaannot.dna.sequence import GAP, N
-from dnaannot.dna.transcript import Transcript
+from dnaannot.dna.sequence import N
+from dnaannot.dna.transcript import Transcript, is_cut_short
 from dnaannot.evaluate.gene_metrics import compare
 from dnaannot.evaluate.intervals import Regions
 from dnaannot.nn.crf import crf_divergence, crf_log_likelihood
@@ -214,8 +214,9 @@ def _side_by_side(
         name = f"{region.sequence.name}/{number}"
         piece = region.sequence.codes[region.start : region.end]
         intervals.append(Interval(name, 0, len(piece)))
+        goes_on = region.start > 0, region.end < len(region.sequence.codes)
         for genes in predictor.predict([(name, piece)]):
-            predicted += [t for t in genes.transcripts if not _is_cut(t, region)]
+            predicted += [t for t in genes.transcripts if not is_cut_short(t, piece, goes_on)]
         expected += [
             t.moved(-region.start, name)
             for t in reference
@@ -224,17 +225,3 @@ def _side_by_side(
             and t.end <= region.end
         ]
     return predicted, expected, Regions.of_intervals(intervals)
-
-
-def _is_cut(transcript: Transcript, region: Region) -> bool:
-    """Whether a border of a region inside its sequence, not a gap, cuts a predicted transcript.
-
-    The border may lie in an intron, so what is cut need not touch it.
-    """
-    codes = region.sequence.codes
-    cut_low, cut_high = transcript.cut_ends
-    before = codes[region.start : region.start + transcript.start]
-    after = codes[region.start + transcript.end : region.end]
-    return (cut_low and region.start > 0 and not (before == GAP).any()) or (
-        cut_high and region.end < len(codes) and not (after == GAP).any()
-    )

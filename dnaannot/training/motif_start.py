@@ -41,7 +41,7 @@ _FIT, _MISFIT, _THRESHOLD = 0.75, -0.25, 4.5
 
 
 @dataclass(frozen=True)
-class Peaks:
+class PeakMiddles:
     """Where the peaks of labels are, of those labels whose peaks are narrow.
 
     Attributes:
@@ -55,7 +55,7 @@ class Peaks:
     middles: Sequence[np.ndarray]
 
     @classmethod
-    def of(cls, regions: Sequence[TrackRegion], columns: Sequence[int]) -> Peaks:
+    def of(cls, regions: Sequence[TrackRegion], columns: Sequence[int]) -> PeakMiddles:
         """The narrow peaks of binary labels, given by column, on a dense grid of positions."""
         regions = [each for each in regions if each.rows.stop > each.rows.start]
         found = {column: _peaks(regions, column) for column in columns}
@@ -109,7 +109,7 @@ class Peaks:
 
 
 def learn_motifs(
-    motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threads: int = 1
+    motifs: MotifScores, peaks: PeakMiddles, steps: int, seed: int, threads: int = 1
 ) -> None:
     """Give motifs weights that tell the middles of peaks; what their fits are worth stays.
 
@@ -132,7 +132,9 @@ def learn_motifs(
     motifs.zero_grad()
 
 
-def renew_motifs(motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threads: int = 1) -> int:
+def renew_motifs(
+    motifs: MotifScores, peaks: PeakMiddles, steps: int, seed: int, threads: int = 1
+) -> int:
     """Learn motifs anew that count for little; arguments as `learn_motifs`.
 
     Returns:
@@ -150,7 +152,7 @@ def renew_motifs(motifs: MotifScores, peaks: Peaks, steps: int, seed: int, threa
     return len(idle)
 
 
-def enriched(peaks: Peaks) -> list[np.ndarray]:
+def enriched(peaks: PeakMiddles) -> list[np.ndarray]:
     """Bases (_WORD,) of distinct words that stand at the middles of a label's peaks; best first."""
     best: dict[int, float] = {}
     for middles in peaks.middles:
@@ -192,7 +194,7 @@ class _PieceScorer(nn.Module):
         return _WORTH * (self.of_best(best) + self.of_gc(torch.stack((gc, gc * gc), 1)))
 
 
-def _losses(peaks: Peaks, seed: int, scorer: _PieceScorer, step: int) -> list[MicroLoss]:
+def _losses(peaks: PeakMiddles, seed: int, scorer: _PieceScorer, step: int) -> list[MicroLoss]:
     codes, targets = peaks.batch(seed, step)
     share = len(codes) / max(1, int(is_known(targets).sum()))
     return [

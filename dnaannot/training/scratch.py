@@ -22,7 +22,7 @@ _COSTS = "costs.json"
 
 
 @dataclass(frozen=True)
-class Cost:
+class ArmCost:
     """What one arm's training costs.
 
     Attributes:
@@ -47,8 +47,8 @@ class Comparison:
     seeds: Sequence[int]
     pretrained: Sequence[dict[str, float]]
     scratch: Sequence[dict[str, float]]
-    pretrained_cost: Cost
-    scratch_cost: Cost
+    pretrained_cost: ArmCost
+    scratch_cost: ArmCost
 
     def difference(self, metric: str = "score") -> Estimate:
         """How much higher a metric is with the encoder."""
@@ -137,8 +137,8 @@ def _forget_arms(folder: Path) -> None:
                 path.unlink()
 
 
-def _costs(run: Run[Model], folder: Path) -> tuple[Cost, Cost]:
-    """Cost of a run with the encoder and of one from scratch, as near to it as whole steps can.
+def _costs(run: Run[Model], folder: Path) -> tuple[ArmCost, ArmCost]:
+    """ArmCost of a run with the encoder and of one from scratch, as near to it as whole steps can.
 
     Raises:
         ModelError: the run resumes and the costs recorded are of other settings or data.
@@ -156,18 +156,21 @@ def _costs(run: Run[Model], folder: Path) -> tuple[Cost, Cost]:
     ]
     flops = float(schedule.steps * per_step[0])
     scratch_steps = max(1, round(flops / per_step[1]))
-    costs = Cost(schedule.steps, flops), Cost(scratch_steps, float(scratch_steps * per_step[1]))
+    costs = (
+        ArmCost(schedule.steps, flops),
+        ArmCost(scratch_steps, float(scratch_steps * per_step[1])),
+    )
     facts = {"run": _fingerprint(planned, job, schedule), "costs": [asdict(cost) for cost in costs]}
     with atomic_output(folder / _COSTS) as stream:
         json.dump(facts, stream, indent=1)
     return costs
 
 
-def _recorded_costs(run: Run[Model], job: Job[Model], record: Path) -> tuple[Cost, Cost]:
+def _recorded_costs(run: Run[Model], job: Job[Model], record: Path) -> tuple[ArmCost, ArmCost]:
     """The costs in a record, where it is of this run."""
     facts = json.loads(record.read_text())
     if isinstance(facts, dict):
-        first, second = (Cost(**cost) for cost in facts["costs"])
+        first, second = (ArmCost(**cost) for cost in facts["costs"])
         mine = _fingerprint(run, job, run.schedule(run.steps or first.steps))
         if {"optimizer": "adamw", **facts["run"]} == mine:  # older versions had no other
             return first, second
@@ -191,7 +194,7 @@ def _scratch(run: Run[Model]) -> Run[Model]:
     return replace(run, **changes)
 
 
-def _arm(run: Run[Model], name: str, seed: int, cost: Cost, folder: Path) -> Run[Model]:
+def _arm(run: Run[Model], name: str, seed: int, cost: ArmCost, folder: Path) -> Run[Model]:
     own = name == "encoder" and seed == run.seed
     output = run.output if own else str(folder / f"{name}.{seed}.safetensors")
     arm = _scratch(run) if name == "scratch" else run

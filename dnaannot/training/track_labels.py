@@ -23,8 +23,7 @@ from dnaannot.formats.label_checks import (
 )
 from dnaannot.formats.label_files import LabelKind, label_kind
 from dnaannot.formats.label_names import label_name, named_task
-from dnaannot.formats.labelled_windows import UNKNOWN as WINDOW_UNKNOWN
-from dnaannot.formats.labelled_windows import LabelledWindows, read_windows
+from dnaannot.formats.labelled_windows import NOT_KNOWN, LabelledWindows, read_windows
 from dnaannot.formats.peaks import least_coverage, read_peaks
 from dnaannot.nn.tracks import TrackLabel
 
@@ -260,7 +259,7 @@ class Windows(LabelSource):
         if of is not None:
             row, is_there = _rows_of(centres, self._middles[name])
             found = of.labels[row[is_there]]
-            targets[is_there] = np.where(found == WINDOW_UNKNOWN, UNKNOWN, found).astype(np.uint8)
+            targets[is_there] = np.where(found == NOT_KNOWN, UNKNOWN, found).astype(np.uint8)
         return targets
 
 
@@ -344,7 +343,7 @@ def _sorted(windows: LabelledWindows) -> LabelledWindows:
     labels = windows.labels[np.argsort(middles, kind="stable")]
     begin = np.cumsum(size) - size
     no, yes = (np.logical_or.reduceat(labels == value, begin) for value in (0, 1))
-    agreed = np.where(yes == no, WINDOW_UNKNOWN, yes).astype(labels.dtype)
+    agreed = np.where(yes == no, NOT_KNOWN, yes).astype(labels.dtype)
     return LabelledWindows(windows.spans[first], agreed)
 
 

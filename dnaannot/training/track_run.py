@@ -22,7 +22,7 @@ from dnaannot.nn.motifs import MotifScores
 from dnaannot.nn.tracks import WINDOW, TrackLabel, TrackModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.predict.track_choice import TASKS
-from dnaannot.training.motif_start import MOTIF_STEPS, Peaks, learn_motifs, renew_motifs
+from dnaannot.training.motif_start import MOTIF_STEPS, PeakMiddles, learn_motifs, renew_motifs
 from dnaannot.training.report import Curves
 from dnaannot.training.run import Job, Run, folder_and_name
 from dnaannot.training.start import (
@@ -267,7 +267,7 @@ class TrackRun(Run[TrackModel]):
         if self.resume:
             return
         columns = [k for k, label in enumerate(data.labels) if label.kind == "binary"]
-        peaks = Peaks.of(data.train, columns if data.is_dense else [])
+        peaks = PeakMiddles.of(data.train, columns if data.is_dense else [])
         steps = self._motif_steps()
         if not (peaks and steps):
             if self.motif_steps:

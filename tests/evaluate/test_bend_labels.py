@@ -8,6 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef
 
+from dnaannot.datasets.genes import label_sequence
+from dnaannot.dna.grammar import UNKNOWN, gene_grammar
+from dnaannot.dna.nine_labels import nine_of
+from dnaannot.dna.sequence import mark_gaps
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
 from dnaannot.errors import DataError
 from dnaannot.evaluate.bend_labels import (
@@ -17,7 +21,10 @@ from dnaannot.evaluate.bend_labels import (
     from_bend_labels,
     matthews,
 )
+from dnaannot.evaluate.gene_sets import representatives
 from dnaannot.evaluate.intervals import Regions
+from dnaannot.formats.fasta import read_fasta
+from dnaannot.formats.gff import read_annotation
 
 LETTERS = "CDIA" + "cdia" + "."
 
@@ -141,3 +148,16 @@ def test_transcripts_come_back_from_their_labels(case):
 def test_a_gene_without_its_stop_codon_comes_back_partial():
     (found,) = from_bend_labels(np.array([OTHER, 0, 0, 0, 0, 0, 0], np.uint8), "s")
     assert (found.start, found.end, found.has_stop) == (1, 7, False)
+
+
+@pytest.mark.parametrize("name", ["human_chr19_150kb", "zymoseptoria_chr13_150kb"])
+def test_labels_of_the_gene_grammar_project_onto_those_of_transcripts(test_data, name):
+    (record,) = read_fasta(test_data / f"{name}.fa.gz")
+    annotated = read_annotation(test_data / f"{name}.gff3.gz").transcripts
+    chosen = representatives([each.transcript for each in annotated])
+    codes = mark_gaps(record.codes, 50)
+    labels = label_sequence(record.name, codes, chosen, gene_grammar()).labels
+    found, expected = nine_of(labels[None])[0], bend_labels(chosen, len(codes))
+    known = (labels != UNKNOWN) & (found != UNKNOWN)
+    assert (found[known] == expected[known]).all()
+    assert len(np.unique(found[known])) == 9

@@ -11,8 +11,7 @@ def test_a_region_may_be_spelled():
     assert WantedRegions("a:11-20").on("a", 30) == [(10, 20)]
     named = WantedRegions("a")
     assert named.on("a", 30) == [(0, 30)]
-    named.check({"a": 40})
-    assert named.regions == [Interval("a", 0, 40)]
+    assert named.within({"a": 40}) == [Interval("a", 0, 40)]
     with pytest.raises(DataError, match=r"^a:11-20: the region ends at 20, past"):
         WantedRegions("a:11-20").check({"a": 15})
     with pytest.raises(DataError, match=r"^a:11: the region begins at 11, past the end of 'a'"):

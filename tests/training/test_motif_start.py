@@ -8,7 +8,7 @@ from dnaannot.datasets.tracks import UNKNOWN, TrackRegion, TrackSequence
 from dnaannot.dna.sequence import reverse_complement
 from dnaannot.nn.motifs import MotifScores
 from dnaannot.training import motif_start
-from dnaannot.training.motif_start import Peaks, enriched, learn_motifs, renew_motifs
+from dnaannot.training.motif_start import PeakMiddles, enriched, learn_motifs, renew_motifs
 
 SITE = np.array([2, 2, 0, 1, 1, 0, 1, 3, 0, 2, 2, 3, 2, 2], np.uint8)
 LENGTH = 300_000
@@ -42,7 +42,7 @@ def margin(motifs):
 
 
 def peaks_of(sequence, columns=(0, 1, 2), start=0):
-    return Peaks.of([TrackRegion(sequence, start, LENGTH)], columns)
+    return PeakMiddles.of([TrackRegion(sequence, start, LENGTH)], columns)
 
 
 def learned(sequence, steps=2, seed=1, threads=1):

@@ -12,7 +12,7 @@ from dnaannot.nn.encoder import PRESETS, build_encoder
 from dnaannot.nn.masked import MaskedModel
 from dnaannot.training.gene_run import GeneRun
 from dnaannot.training.run import forget
-from dnaannot.training.scratch import Comparison, Cost, compare_scratch
+from dnaannot.training.scratch import ArmCost, Comparison, compare_scratch
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_run_without_encoder_has_nothing_to_compare(run):
 def test_differences_are_of_the_same_seed():
     runs = [{"score": 0.5, "f1": 0.7, "step": 10}, {"score": 0.6, "f1": 0.9, "step": 20}]
     other = [{"score": 0.4, "f1": 0.7, "step": 10}, {"score": 0.5, "extra": 1.0, "step": 30}]
-    cost = Cost(30, 1e12)
+    cost = ArmCost(30, 1e12)
     comparison = Comparison([1, 2], runs, other, cost, cost)
     assert comparison.metrics == ["score"]
     assert comparison.difference().mean == pytest.approx(0.1)

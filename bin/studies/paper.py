@@ -15,7 +15,7 @@ import torch
 from dnaannot.datasets.unlabelled import MaskedSampler
 from dnaannot.evaluate.bend_labels import matthews
 from dnaannot.formats.output import atomic_output, make_folder
-from dnaannot.nn.checkpoint import load_encoder, model_bytes
+from dnaannot.nn.checkpoint import load_encoder, load_nine_label_model, model_bytes
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
 from dnaannot.nn.masked import MaskedModel
 from dnaannot.nn.model import TaskModel
@@ -26,7 +26,6 @@ from dnaannot.training.bend import (
     BendObjective,
     BendValidation,
     confusion_of,
-    load_nine_label_model,
     part_bases_of,
 )
 from dnaannot.training.bend_data import MOST_BASES, BendData, Sample, some_of

@@ -12,7 +12,7 @@ from dnaannot.cli.console import Console
 from dnaannot.cli.train_options import FROM_ONE
 
 if TYPE_CHECKING:
-    from dnaannot.training.bend import BendRun
+    from dnaannot.training.bend_run import BendRun
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -55,7 +55,7 @@ def bend_run(ctx: click.Context, options: Mapping[str, Any], console: Console) -
     Raises:
         click.UsageError: options that do not go with --bend, or no --genome.
     """
-    from dnaannot.training.bend import BendRun
+    from dnaannot.training.bend_run import BendRun
 
     given = {
         name

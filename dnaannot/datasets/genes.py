@@ -226,10 +226,10 @@ def genes_within(region: Region) -> np.ndarray:
 def split_region(
     sequence: LabelledSequence, start: int, end: int, margin: int = SPLIT_MARGIN
 ) -> Region:
-    """The region [start, end) of a sequence, kept `margin` bases off an inner border.
+    """Split off the region [start, end) of a sequence, kept `margin` bases off an inner border.
 
-    Genes that straddle the border are made unknown, so that they belong to neither side. The
-    region may come out empty, with its end at its start.
+    In the sequence's own labels, genes that straddle the border become unknown, so that they
+    belong to neither side. The region may come out empty, with its end at its start.
     """
     low = start + margin if start > 0 else 0
     high = max(low, end - margin if end < len(sequence.codes) else end)

@@ -1,7 +1,7 @@
 """Model files: one safetensors file whose header holds every fact of the model as JSON.
 
 Loading executes nothing: tensors and a JSON string are all there is. A file is of one task
-("genes", "tracks", "encoder"); whatever its task, its encoder can be loaded alone.
+("genes", "tracks", "encoder", "bend"); whatever its task, its encoder can be loaded alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dnaannot.errors import ModelError
 from dnaannot.nn.encoder import Encoder, EncoderConfig, build_encoder
 from dnaannot.nn.masked import MaskedModel
 from dnaannot.nn.model import GeneModel, TaskModel
+from dnaannot.nn.nine_labels import NineLabelModel
 from dnaannot.nn.tracks import TrackModel
 
 FORMAT_VERSION = 1
@@ -147,6 +148,15 @@ def load_track_model(path: str | Path) -> tuple[TrackModel, dict[str, Any]]:
         ModelError: as `load_model`.
     """
     return load_model(path, "tracks", TrackModel.of_facts)
+
+
+def load_nine_label_model(path: str | Path) -> tuple[NineLabelModel, dict[str, Any]]:
+    """A model of BEND's nine labels in evaluation mode, float32 on the CPU, and its facts.
+
+    Raises:
+        ModelError: as `load_model`.
+    """
+    return load_model(path, "bend", lambda facts, config: NineLabelModel(config, facts["crf"]))
 
 
 def load_encoder(

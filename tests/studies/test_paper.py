@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dnaannot.nn.checkpoint import load_encoder
+from dnaannot.nn.checkpoint import load_encoder, load_nine_label_model
 from dnaannot.predict.scorer import Compute
-from dnaannot.training.bend import load_nine_label_model
 from dnaannot.training.bend_data import BendData, Sample
 from studies import paper
 from studies.paper import ARMS, PRETRAINING, Plan, Study, everything

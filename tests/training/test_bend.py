@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-import dnaannot.training.bend
+import dnaannot.training.bend_run
 from dnaannot.dna.nine_labels import reverse_complement_nine, splice_support
 from dnaannot.dna.sequence import decode, reverse_complement
 from dnaannot.errors import DataError
@@ -17,17 +17,11 @@ from dnaannot.formats.bend import BendRow, read_bend
 from dnaannot.formats.bend_labels import write_bend
 from dnaannot.formats.fasta import read_fasta
 from dnaannot.formats.gff import read_annotation
+from dnaannot.nn.checkpoint import load_nine_label_model
 from dnaannot.nn.encoder import EncoderConfig
 from dnaannot.nn.nine_labels import NineLabelModel
 from dnaannot.predict.scorer import Compute
-from dnaannot.training.bend import (
-    BendLosses,
-    BendObjective,
-    BendRun,
-    BendValidation,
-    in_parts,
-    load_nine_label_model,
-)
+from dnaannot.training.bend import BendLosses, BendObjective, BendValidation, in_parts
 from dnaannot.training.bend_data import (
     LEAST_BASES,
     MOST_BASES,
@@ -36,6 +30,7 @@ from dnaannot.training.bend_data import (
     read_bend_data,
     some_of,
 )
+from dnaannot.training.bend_run import BendRun
 from dnaannot.training.trainer import Schedule, Trainer
 
 CONFIG = EncoderConfig("residual", 8, (1, 2), kernel=5)
@@ -211,7 +206,7 @@ def test_a_run_leaves_a_model_and_its_score_on_the_test_set(bend_files, tmp_path
 
 def test_other_processes_are_told_the_score_on_the_test_set(bend_files, tmp_path, monkeypatch):
     other = SimpleNamespace(is_first=False, from_first=lambda value: value or 0.25)
-    monkeypatch.setattr(dnaannot.training.bend, "join_processes", lambda: other)
+    monkeypatch.setattr(dnaannot.training.bend_run, "join_processes", lambda: other)
     best = run_of(*bend_files, tmp_path / "bend.safetensors", steps=1).train()
     assert best["test_mcc"] == 0.25
     assert not (tmp_path / "bend.safetensors.report" / "test.json").exists()

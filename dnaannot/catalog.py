@@ -68,7 +68,7 @@ def find(name_or_path: str) -> Entry:
         if entry.name == name_or_path:
             return entry
     path = Path(name_or_path)
-    if path.suffix == ".safetensors" or path.exists():
+    if path.suffix == ".safetensors" or path.is_file():
         return Entry(path.stem, path, read_facts(path))
     names = ", ".join(entry.name for entry in entries) or "none"
     raise ModelError(

@@ -8,7 +8,8 @@ _NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 
 
 class DnaannotError(Exception):
-    """Base of all errors that a user can mend; the command line prints them and exits with 1.
+    """Base of all errors that a user can mend; the command line prints them and exits with 1
+    (2 for `SettingsError`).
 
     Args:
         problem: what failed, in one sentence.
@@ -46,6 +47,10 @@ class OutputError(DnaannotError):
 
 class ModelError(DnaannotError):
     """A model file cannot be used."""
+
+
+class SettingsError(DnaannotError):
+    """What the command line asks for does not go together; the command line exits with 2."""
 
 
 class DataError(DnaannotError):

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from dnaannot import __version__
-from dnaannot.errors import DnaannotError, lacks_memory
+from dnaannot.errors import DnaannotError, SettingsError, lacks_memory
 
 COMMANDS: dict[str, str] = {
     "genes": "Predict protein-coding genes in genome sequences.",
@@ -132,7 +132,7 @@ def _report(error: BaseException, debug: bool) -> int:
 
         traceback.print_exception(error)
     if isinstance(error, DnaannotError):
-        return _say(str(error), 1)
+        return _say(str(error), 2 if isinstance(error, SettingsError) else 1)
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror}", 1)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dnaannot.cli.evaluate_tracks import evaluate_tracks
-from dnaannot.cli.options import json_option, report_option
+from dnaannot.cli.files import refuse_shared_files
+from dnaannot.cli.options import json_option, regions_option, report_option
 
 if TYPE_CHECKING:
     from dnaannot.evaluate.genes import GeneScores
@@ -31,11 +32,9 @@ def evaluate() -> None:
     help="The genome of both: its sequences are those that count, their lengths enter the MCC, "
     "and its bases tell which CDS have a start and a stop codon.",
 )
-@click.option(
-    "--regions",
-    metavar="BED|NAME:START-END",
-    help="Compare only inside these regions: a BED file, or one region as in samtools. What "
-    "crosses a boundary is left out of both sides; bases are clipped.",
+@regions_option(
+    "Compare only inside these regions: a BED file, or one region as in samtools. What crosses a "
+    "boundary is left out of both sides; bases are clipped."
 )
 @click.option(
     "--add-stop",
@@ -73,9 +72,10 @@ def genes(
     from dnaannot.evaluate.score_file import write_scores
     from dnaannot.formats.output import check_writable
 
-    for path in (report, json_path):
-        if path is not None:
-            check_writable(path)
+    outputs = {"--report": report, "--json": json_path}
+    refuse_shared_files(outputs, (prediction, reference, genome, regions))
+    for path in filter(None, outputs.values()):
+        check_writable(path)
     inputs = read_gene_inputs(prediction, reference, genome, add_stop, regions)
     scores = score_genes(
         inputs.predicted, inputs.reference, inputs.lengths, inputs.regions, inputs.marked

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from dnaannot.cli.config import find_genome
+from dnaannot.cli.files import refuse_shared_files
 from dnaannot.cli.options import (
     BasePairs,
     coverage_option,
     json_option,
     min_reads_option,
+    regions_option,
     report_option,
 )
 
@@ -33,11 +35,9 @@ if TYPE_CHECKING:
     "lengths agree, and gives methylation by CpG density.  [default: DNAANNOT_GENOME, or `dnaannot "
     "config set genome FASTA`, or none]",
 )
-@click.option(
-    "--regions",
-    metavar="BED|NAME:START-END",
-    help="Compare only windows and CpGs that lie in one of these as a whole: a BED file, or one "
-    "region as in samtools.",
+@regions_option(
+    "Compare only windows and CpGs that lie in one of these as a whole: a BED file, or one region "
+    "as in samtools."
 )
 @click.option(
     "--window",
@@ -87,9 +87,11 @@ def evaluate_tracks(
     from dnaannot.evaluate.tracks_report import to_text, tracks_page
     from dnaannot.formats.output import atomic_output, check_writable
 
-    for path in (report, json_path):
-        if path is not None:
-            check_writable(path)
+    outputs = {"--report": report, "--json": json_path}
+    files = (each.partition("=")[2] or each for each in labels)
+    refuse_shared_files(outputs, (prediction, *files, genome, regions))
+    for path in filter(None, outputs.values()):
+        check_writable(path)
     console = Console()
     genome = find_genome(genome, console.note)
     pairs, notes = pair_up(read_predictions(prediction), labels, _kept(keep))

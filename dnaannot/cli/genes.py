@@ -14,7 +14,13 @@ import click
 
 from dnaannot.cli.console import Console, amount, duration
 from dnaannot.cli.genes_settings import GenesSettings
-from dnaannot.cli.options import BasePairs, compute_options, precision_option
+from dnaannot.cli.options import (
+    BasePairs,
+    Number,
+    compute_options,
+    precision_option,
+    regions_option,
+)
 from dnaannot.dna.names import counted
 
 if TYPE_CHECKING:
@@ -47,11 +53,7 @@ _SAMPLED_BASES = 20_000_000
 @click.option("--model", metavar="NAME|PATH", help="Model to use.  [default: the best fitting]")
 @click.option("--proteins", metavar="FILE", help="Also write the proteins as FASTA.")
 @click.option("--cds", metavar="FILE", help="Also write the coding sequences as FASTA.")
-@click.option(
-    "--regions",
-    metavar="BED|NAME:START-END",
-    help="Only genes that overlap these regions: a BED file, or one region as in samtools.",
-)
+@regions_option("Only genes that overlap these regions: a BED file, or one region as in samtools.")
 @click.option(
     "--exclude",
     "excluded",
@@ -61,7 +63,7 @@ _SAMPLED_BASES = 20_000_000
 )
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="Leave out genes of a lower posterior probability.",
@@ -147,7 +149,8 @@ class _Run:
         from dnaannot.catalog import find
 
         with contextlib.ExitStack() as stack:
-            entry = find(self.settings.model) if self.settings.model else None
+            told = self.settings.model
+            entry = None if told is None else find(told)
             # before the genome is read, as it may be refused
             model = None if entry is None else self._load(entry)
             plan = self._plan(stack)
@@ -300,7 +303,7 @@ class _Run:
             proteins=told.proteins,
             cds=told.cds,
             prefix=told.id_prefix,
-            comments=[f"dnaannot {__version__}, model {entry.name}"],
+            comments=[f"dnaannot {__version__}, model {entry.name} {told.told}".rstrip()],
         ) as files:
             for genes in results:
                 files.begin_sequence(genes.name, len(genes.codes))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from dnaannot.cli.files import refuse_shared_files
 
 if TYPE_CHECKING:
     from dnaannot.dna.transcript import Transcript
@@ -63,6 +64,22 @@ class GenesSettings:
             return self.batch_size * (self.window or _WINDOW)
         return self.window or 0
 
+    @property
+    def told(self) -> str:
+        """The options that change what is found, as they are written; "" for none."""
+        flags = {
+            "--both-strands": self.both_strands,
+            "--complete": self.complete,
+            "--min-score": self.min_score or None,
+            "--min-cds": self.min_cds,
+            "--min-gap": self.min_gap,
+            "--regions": self.regions and Path(self.regions).name,
+        }
+        said = [
+            name if value is True else f"{name} {value}" for name, value in flags.items() if value
+        ]
+        return " ".join([*said, *(f"--exclude {name}" for name in self.excluded)])
+
     def keeps(self, transcript: Transcript) -> bool:
         """Whether a gene model is to be written."""
         return (
@@ -84,7 +101,9 @@ class GenesSettings:
             raise click.UsageError("a GENOME is given twice.")
         if _BREAKS_IDENTIFIERS.search(self.id_prefix):
             raise click.UsageError('--id-prefix may hold no blank and none of ; = , % & > ".')
-        _refuse_shared_files(self.outputs, self.inputs)
+        refuse_shared_files(
+            {"--output": self.output, "--proteins": self.proteins, "--cds": self.cds}, self.inputs
+        )
         ending = Path(self.output.removesuffix(".gz")).suffix.lower()
         if self.dialect is None and ending in _OF_OTHERS:
             raise click.UsageError(
@@ -97,14 +116,3 @@ class GenesSettings:
             )
         for path in self.outputs:
             check_writable(path)
-
-
-def _refuse_shared_files(outputs: Sequence[str], inputs: Sequence[str]) -> None:
-    if outputs.count("-") > 1:
-        raise click.UsageError("only one of --output, --proteins and --cds can be '-'.")
-    files = [Path(path).resolve() for path in outputs if path != "-"]
-    if len(set(files)) < len(files):
-        raise click.UsageError("--output, --proteins and --cds need different files.")
-    for path in inputs:
-        if path != "-" and Path(path).resolve() in files:
-            raise click.UsageError(f"{path} is an input, it would be overwritten.")

@@ -46,6 +46,18 @@ class BasePairs(click.ParamType):
         return int(bases)
 
 
+class Number(click.FloatRange):
+    """A number in a range, which NaN is not."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"'{value}' is no number.", param, ctx)
+        return number
+
+
 class Coverage(click.ParamType):
     """Bases, or a share of the window as a percentage: 50, 50%."""
 
@@ -117,6 +129,26 @@ json_option = click.option(
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors."
 )
+
+
+def regions_option(text: str) -> Callable[[Command], Command]:
+    """--regions, a BED file or one region.
+
+    Args:
+        text: its help.
+    """
+    return click.option(
+        "--regions", multiple=True, callback=_one, metavar="BED|NAME:START-END", help=text
+    )
+
+
+def _one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The value of an option that may be given once, and not as the value of an unset variable."""
+    if len(values) > 1:
+        raise click.BadParameter("give it once; a BED file takes several regions.", ctx, param)
+    if values and not values[0].strip():
+        raise click.BadParameter("it is empty.", ctx, param)
+    return values[0] if values else None
 
 
 def report_option(shows: str) -> Callable[[Command], Command]:

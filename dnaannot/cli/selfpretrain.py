@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dnaannot.cli.console import Console
-from dnaannot.cli.options import BasePairs
+from dnaannot.cli.options import BasePairs, Number, regions_option
 from dnaannot.cli.train_options import FROM_ONE, POSITIVE, run_options
 
 
@@ -21,11 +21,7 @@ from dnaannot.cli.train_options import FROM_ONE, POSITIVE, run_options
     metavar="FILE.safetensors",
     help="The encoder to write.",
 )
-@click.option(
-    "--regions",
-    metavar="BED|NAME:START-END",
-    help="Learn from these regions of the files alone.",
-)
+@regions_option("Learn from these regions of the files alone.")
 @click.option(
     "--init", metavar="NAME|PATH", help="Start from the encoder of this model, of any task."
 )
@@ -47,7 +43,7 @@ from dnaannot.cli.train_options import FROM_ONE, POSITIVE, run_options
 )
 @click.option(
     "--validation-share",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=Number(0, 0.5, min_open=True),
     default=0.1,
     show_default=True,
     help="Share of the bases held out, in whole records where they are small enough.",

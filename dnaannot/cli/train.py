@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnaannot.cli.console import Console
-from dnaannot.cli.options import BasePairs
+from dnaannot.cli.options import BasePairs, Number
 from dnaannot.cli.selfpretrain import selfpretrain
 from dnaannot.cli.train_bend import BEND_ONLY, bend_options, bend_run
 from dnaannot.cli.train_compare import compare, compare_options
@@ -42,7 +42,7 @@ def train() -> None:
 )
 @click.option(
     "--label-fraction",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=1.0,
     show_default=True,
     help="Learn from the loci of this share of the genes alone, drawn by --seed.",
@@ -99,14 +99,14 @@ def train() -> None:
 )
 @click.option(
     "--label-share",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0.0,
     show_default=True,
     help="Weight of the cross-entropy beside the likelihood.",
 )
 @click.option(
     "--strand-share",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0.0,
     show_default=True,
     help="Weight, beside the likelihood, of how far the two strands' readings of a window are "
@@ -120,7 +120,7 @@ def train() -> None:
 )
 @click.option(
     "--divergence",
-    type=click.FloatRange(min=0, max=0.5),
+    type=Number(min=0, max=0.5),
     default=0.0,
     show_default=True,
     help="Substitute up to this share of a window's neutral bases, anew each time, as in the "

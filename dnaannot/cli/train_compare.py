@@ -24,15 +24,26 @@ def compare_options(command: Command) -> Command:
     return command
 
 
+def _with_comparison(ctx: click.Context, param: click.Parameter, value: int | None) -> int:
+    if value is not None and not ctx.params["compare_scratch"]:
+        raise click.BadParameter("it goes with --compare-scratch.", ctx, param)
+    return value or _SEEDS
+
+
+_SEEDS = 3
 _OPTIONS = (
     click.option(
         "--compare-scratch",
         is_flag=True,
+        is_eager=True,  # known when --seeds is read
         help="Also train from random weights with the FLOPs of the training from --encoder, for "
         "several seeds each, and tell the difference; takes 2 * --seeds times as long.",
     ),
     click.option(
-        "--seeds", type=FROM_ONE, default=3, show_default=True, help="With --compare-scratch."
+        "--seeds",
+        type=FROM_ONE,
+        callback=_with_comparison,
+        help="With --compare-scratch.  [default: 3]",
     ),
 )
 

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from dnaannot.cli.options import device_option, quiet_option, threads_option
+from dnaannot.cli.options import Number, device_option, quiet_option, threads_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = Number(min=0, min_open=True)
 FROM_ZERO, FROM_ONE = click.IntRange(min=0), click.IntRange(min=1)
-SHARE = click.FloatRange(0, 1)
+SHARE = Number(0, 1)
 
 _LARGEST_SEED = 2**32 - 1
 
@@ -51,7 +51,11 @@ def run_options(command: Command) -> Command:
 
 
 _RUN_OPTIONS = (
-    click.option("--time-budget", type=Duration(), help="Train for about so long, such as 2h."),
+    click.option(
+        "--time-budget",
+        type=Duration(),
+        help="Train for about so long: 90s, 45m, 2h; a bare number means minutes.",
+    ),
     click.option("--steps", type=FROM_ONE, help="Train for so many steps."),
     click.option(
         "--learning-rate",

@@ -21,7 +21,7 @@ from dnaannot.dna.grammar import (
     START,
     STOP,
 )
-from dnaannot.dna.sequence import GAP, reverse_complement, runs
+from dnaannot.dna.sequence import GAP, T, reverse_complement, runs
 
 
 class Strand(str, Enum):
@@ -119,6 +119,19 @@ class Transcript:
         """Codes of its coding sequence, 5' to 3', from the codes (L,) of its whole sequence."""
         spliced = np.concatenate([codes[exon.start : exon.end] for exon in self.exons])
         return reverse_complement(spliced) if self.strand is Strand.MINUS else spliced
+
+
+def has_whole_codon(transcript: Transcript, codes: np.ndarray) -> bool:
+    """Whether an amino acid can be read in it: a codon of known bases, not cut, no stop codon.
+
+    Args:
+        codes: (L,) of its whole sequence.
+    """
+    if not transcript.is_partial:
+        return True
+    cds = transcript.cds(codes)[transcript.first_exon.phase :]
+    codons = cds[: len(cds) // 3 * 3].reshape(-1, 3)
+    return bool((codons[: len(codons) - transcript.has_stop] <= T).all(axis=1).any())
 
 
 def exon_bounds(transcript: Transcript) -> tuple[tuple[int, int], ...]:

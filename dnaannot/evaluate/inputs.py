@@ -77,7 +77,7 @@ def read_gene_inputs(
     paths = {PREDICTION: prediction, REFERENCE: reference}
     read = {side: read_annotation(path) for side, path in paths.items()}
     _require_genes(read[REFERENCE], reference)
-    notes = [note for side, path in paths.items() for note in _skipped(path, read[side])]
+    notes = [note for side, path in paths.items() for note in _peculiar(path, read[side])]
     sides = {
         side: [_with_declared_ends(each) for each in annotation.transcripts]
         for side, annotation in read.items()
@@ -152,12 +152,19 @@ def _require_known_regions(regions: Iterable[Interval], lengths: Mapping[str, in
         )
 
 
-def _skipped(path: str | Path, annotation: Annotation) -> list[str]:
-    return [
+def _peculiar(path: str | Path, annotation: Annotation) -> list[str]:
+    """Notes on what was left out of an annotation, or taken for something else."""
+    notes = [
         f"{path}: left out {counted(len(lines), 'transcript')}: {reason} "
         f"(first at line {min(lines)})."
         for reason, lines in annotation.skipped.items()
     ]
+    if lines := annotation.parentless:
+        notes.append(
+            f"{path}: {counted(len(lines), 'transcript')} that CDS name as parent have no line "
+            f"(first at line {min(lines)}): each stands for a gene of its own."
+        )
+    return notes
 
 
 def _with_declared_ends(annotated: AnnotatedTranscript) -> Transcript:

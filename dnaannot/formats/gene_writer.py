@@ -51,7 +51,7 @@ class GeneWriter:
         """Turn to the sequence `name` of `length` bases; a sequence is begun once."""
         self._sequence, self._length, self._last_start = name, length, 0
         if self._dialect == "gff3" and length:
-            self._stream.write(f"##sequence-region {format_name(name)} 1 {length}\n")
+            self._stream.write(f"##sequence-region {format_name(self._dialect, name)} 1 {length}\n")
 
     def write(
         self, transcript: Transcript, attributes: Mapping[str, str] | None = None

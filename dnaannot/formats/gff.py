@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from dnaannot.dna.interval import Interval
+from dnaannot.dna.names import counted
 from dnaannot.dna.transcript import Strand
 from dnaannot.errors import InputFormatError
 from dnaannot.formats.gff_attributes import (
@@ -45,6 +46,8 @@ _NEVER_PARENTS = re.compile(
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')
 _NAME_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%")}
+_PSEUDO = re.compile(r"(?:^|;)\s*pseudo=true")
+_OF_PSEUDOGENE = "of a pseudogene (pseudo=true)"
 
 Key = tuple[str, str]
 """A sequence and an identifier on it: joined files may use one identifier on several."""
@@ -61,6 +64,8 @@ class Annotation:
         names: what genes are called (`Name`, `gene_name`), by sequence and identifier; some
             have no name.
         lengths: bases of the sequences that `##sequence-region` lines declare.
+        parentless: a CDS line of each transcript whose `Parent` has no line, so that it stands
+            for a gene of its own.
     """
 
     transcripts: list[AnnotatedTranscript]
@@ -68,6 +73,7 @@ class Annotation:
     unusable: list[Interval] = field(default_factory=list)
     names: dict[Key, str] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
+    parentless: list[int] = field(default_factory=list)
 
 
 # --- annotation in ---------------------------------------------------------------------------
@@ -98,11 +104,18 @@ def read_annotation(path: str | Path) -> Annotation:
     """
     lines = _read_lines_of(path)
     transcripts, left_out = [], [cover([part]) for part in lines.orphans]
+    parentless = []
     for (sequence, parent), whole in lines.drafts.items():
         feature = lines.features.get((sequence, parent))
         for name, draft in transcripts_of(parent, whole, feature):
             if not draft.cds:
                 continue
+            if any(_PSEUDO.search(part.attributes) for part in draft.cds):
+                lines.skipped[_OF_PSEUDOGENE].append(draft.cds[0].line)
+                left_out.append(cover(draft.cds))
+                continue
+            if feature is None and _PARENT.search(draft.cds[0].attributes):
+                parentless.append(draft.cds[0].line)
             try:
                 transcripts.append(annotated(parent, name, draft, feature))
             except UnusableError as unusable:
@@ -110,7 +123,7 @@ def read_annotation(path: str | Path) -> Annotation:
                 lines.skipped[reason].append(line)
                 left_out.append(cover(draft.cds))
     names = _names(lines, transcripts)
-    return Annotation(transcripts, dict(lines.skipped), left_out, names, lines.lengths)
+    return Annotation(transcripts, dict(lines.skipped), left_out, names, lines.lengths, parentless)
 
 
 def _names(lines: _Lines, transcripts: list[AnnotatedTranscript]) -> dict[Key, str]:
@@ -165,7 +178,7 @@ def _rows(path: str | Path, lengths: dict[str, int]) -> Iterator[tuple[int, list
             elif len(columns) == 1 and len(line.split()) >= 8:
                 problem, remedy = "The columns are not separated by tabs.", "Use tabs."
             else:
-                problem = f"The line has {len(columns)} columns, not 9."
+                problem = f"The line has {counted(len(columns), 'column')}, not 9."
                 remedy = "Give a GFF3 or GTF file."
             raise InputFormatError(problem, path=display_name(path), line=number, remedy=remedy)
         is_empty = False
@@ -228,15 +241,19 @@ def format_row(dialect: Dialect, sequence: str, strand: Strand, row: Row) -> str
     score = "." if math.isnan(row.score) else f"{row.score:.4f}"
     attributes = format_attributes(dialect, row.attributes)
     return (
-        f"{format_name(sequence)}\tdnaannot\t{row.type}\t{row.start + 1}\t{row.end}\t{score}\t"
-        f"{strand.value}\t{row.phase}\t{attributes}\n"
+        f"{format_name(dialect, sequence)}\tdnaannot\t{row.type}\t{row.start + 1}\t{row.end}\t"
+        f"{score}\t{strand.value}\t{row.phase}\t{attributes}\n"
     )
 
 
-def format_name(sequence: str) -> str:
-    """Column 1. Only what would break the line is percent-encoded: `gffread` and others look
-    names up in the FASTA as they stand, so a ';' or '/' must stay.
+def format_name(dialect: Dialect, sequence: str) -> str:
+    """Column 1. Only what would break the line is percent-encoded, in GFF3 alone: `gffread` and
+    others look names up in the FASTA as they stand, so a ';' or '/' must stay.
     """
+    if dialect == "gtf":
+        return sequence
+    if sequence.startswith(("#", ">")):  # a comment, a sequence
+        return f"%{ord(sequence[0]):02X}" + sequence[1:].translate(_NAME_ESCAPES)
     return sequence.translate(_NAME_ESCAPES)
 
 

@@ -49,6 +49,8 @@ def check_writable(path: str | Path) -> None:
     Raises:
         OutputError: it cannot; nothing is left behind.
     """
+    if not os.fspath(path):
+        raise OutputError("the name of an output is empty.", remedy="Name a file.")
     if os.fspath(path) == STDOUT or _is_device(path):
         return
     temporary = _temporary_beside(path)

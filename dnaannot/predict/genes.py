@@ -20,7 +20,7 @@ from dnaannot.dna.grammar import INTERGENIC, INTRON, MINUS, Grammar, position_wo
 from dnaannot.dna.posterior import BlockPosterior, posteriors
 from dnaannot.dna.posterior_path import path_model
 from dnaannot.dna.sequence import GAP, mark_gaps
-from dnaannot.dna.transcript import Exon, Transcript, read_transcripts
+from dnaannot.dna.transcript import Exon, Transcript, has_whole_codon, read_transcripts
 from dnaannot.dna.viterbi import Viterbi
 from dnaannot.nn import crf_cuda, posterior_cuda
 from dnaannot.nn.model import GeneModel
@@ -150,7 +150,9 @@ class GenePredictor:
         labels = path.follow(self._scored(name, known, on_labels))
         try:
             for transcript in read_transcripts(labels, name):
-                yield path.scored(transcript, len(codes))
+                scored = path.scored(transcript, len(codes))
+                if has_whole_codon(scored, codes):  # what little a sequence end leaves is no gene
+                    yield scored
         except FloatingPointError as error:
             raise no_numbers(f" on {name}") from error
 

@@ -137,10 +137,15 @@ def _check_trainable(data: GeneData) -> None:
         fates = [f"left out: {', '.join(reasons)}"] if reasons else []
         if report.labels.used:
             fates.append(f"{report.labels.used} in or near what is held out")
+        remedy = "Check that genome and annotation belong together."
+        if report.labels.used:
+            remedy = "Hold out less, by --validation NAME:START-END."
+        elif not report.labels.genes:
+            remedy = "Give an annotation of coding genes, with CDS features."
         raise DataError(
             "no gene can be learned from" + (f" ({'; '.join(fates)})." if fates else "."),
             path=report.name,
-            remedy="Check that genome and annotation belong together.",
+            remedy=remedy,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from dnaannot.datasets.loci import with_fewer_labels
 from dnaannot.datasets.windows import WindowSampler
 from dnaannot.dna.grammar import Grammar
 from dnaannot.dna.names import counted, listed
-from dnaannot.errors import DataError
+from dnaannot.errors import SettingsError
 from dnaannot.nn.checkpoint import load_gene_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.model import GeneModel
@@ -81,6 +82,10 @@ class GeneRun(Run[GeneModel]):
 
     def check(self) -> None:
         check_start(self.encoder, self.init, self.freeze)
+        pairs = Counter((pair.genome, pair.annotation) for pair in self._pairs())
+        for (genome, annotation), times in pairs.items():
+            if times > 1:
+                raise SettingsError(f"{genome} and {annotation} are given twice.")
         super().check()
 
     def job(self, compute: Compute) -> Job[GeneModel]:
@@ -164,7 +169,7 @@ class GeneRun(Run[GeneModel]):
         if self.label_fraction == 1:
             return data.train
         regions, genes = with_fewer_labels(data.train, self.label_fraction, window // 2, self.seed)
-        self.note(f"learning from {genes:,} genes ({self.label_fraction:.3g} of them)")
+        self.note(f"learning from {counted(genes, 'gene')} ({self.label_fraction:.3g} of them)")
         return regions
 
     def _twins(self, regions: Sequence[Region]) -> tuple[list[Region | None], float]:
@@ -207,7 +212,7 @@ class GeneRun(Run[GeneModel]):
             except ValueError:
                 shares = []
             if len(shares) != len(pairs) or not all(share and share > 0 for share in shares):
-                raise DataError(
+                raise SettingsError(
                     f"--shares needs {len(pairs)} positive numbers, one for each genome.",
                     remedy="Put commas between them, as in --shares 2,1.",
                 )

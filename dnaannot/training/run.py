@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,14 +15,14 @@ import torch
 from torch import nn
 
 from dnaannot import __version__
-from dnaannot.errors import DataError, OutputError
+from dnaannot.errors import DataError, OutputError, SettingsError
 from dnaannot.formats.output import atomic_output, check_writable
 from dnaannot.formats.source import refuse_stream
 from dnaannot.nn.checkpoint import model_bytes
 from dnaannot.nn.model import TaskModel
 from dnaannot.predict.device import choose_compute
 from dnaannot.predict.scorer import Compute
-from dnaannot.training.curves import Losses
+from dnaannot.training.curves import Losses, is_metric
 from dnaannot.training.estimate import gigabytes, peak_memory
 from dnaannot.training.optimizers import ByMuon
 from dnaannot.training.processes import join_processes
@@ -29,6 +30,8 @@ from dnaannot.training.report import Curves, write_report
 from dnaannot.training.trainer import MicroLoss, Schedule, Trainer
 
 TRIAL_STEPS = 6
+_TOLD_METRICS = 8
+"""Metrics of a validation that are told as they come; of more, the score alone."""
 RATES = {"muon": 3e-3, "adamw": 1e-3}
 """Peak learning rate from random weights, by optimizer."""
 LATER_RATE = 1 / 3
@@ -196,20 +199,26 @@ class Run(ABC, Generic[Model]):
         """Refuse at once what would fail after hours.
 
         Raises:
-            DataError: the settings do not fit together.
+            SettingsError: they do not fit together.
+            DataError: there is a state of an interrupted run, or none to resume from.
             InputFormatError: an input is a pipe.
             OutputError: the output cannot be written.
         """
         if self.output == "-":
-            raise DataError("a model cannot go to standard output.", remedy="Name a file.")
+            raise SettingsError("a model cannot go to standard output.", remedy="Name a file.")
         for path in self.inputs:
             refuse_stream(path)
             if Path(path).resolve() == Path(self.output).resolve():
-                raise DataError(
+                raise SettingsError(
                     "is an input, it would be overwritten.",
                     path=path,
                     remedy="Name another --output.",
                 )
+        if Path(self.output).suffix != ".safetensors":
+            raise SettingsError(
+                f"the model would be named '{self.output}'.",
+                remedy="Let its name end in .safetensors, the format that it is written in.",
+            )
         check_writable(self.output)
         if self.report_folder.is_file():
             raise OutputError(
@@ -219,16 +228,22 @@ class Run(ABC, Generic[Model]):
             )
         given = [f"--{n.replace('_', '-')}" for n in self.LENGTHS if getattr(self, n) is not None]
         if len(given) > 1:
-            raise DataError(
+            raise SettingsError(
                 f"{' and '.join(given)} each say how long to train.", remedy="Give one of them."
             )
         if not self.has_length:
-            raise DataError("say how long to train.", remedy="Give --time-budget or --steps.")
+            raise SettingsError("say how long to train.", remedy="Give --time-budget or --steps.")
         if self.resume and not self.state_path.exists():
             raise DataError(
                 "no state to resume from.",
                 path=self.state_path,
                 remedy="Begin without --resume.",
+            )
+        if not self.resume and self.state_path.exists():
+            raise DataError(
+                "is the state of an interrupted run, which would be lost.",
+                path=self.state_path,
+                remedy="Go on from it with --resume, or remove it to begin anew.",
             )
 
     def plan(self, job: Job[Model], compute: Compute) -> Schedule:
@@ -279,7 +294,16 @@ class Run(ABC, Generic[Model]):
             processes=join_processes(),
             by_muon=ByMuon.of(self.optimizer, job.model, compute.bf16),
             is_trained=job.is_trained,
+            on_validation=partial(self._tell_validation, schedule.steps),
         )
+
+    def _tell_validation(self, steps: int, metrics: Mapping[str, float]) -> None:
+        """Say how far the run is and how good, also where no bar is shown."""
+        told = [name for name in metrics if is_metric(name)]
+        told = told if len(told) <= _TOLD_METRICS else []
+        values = ", ".join(f"{name} {metrics[name]:.3f}" for name in (*told, "score"))
+        average = f", {metrics['start_share']:.0%} of the start" if "start_share" in metrics else ""
+        self.note(f"step {metrics['step']:,} of {steps:,}{average}: {values}")
 
     def _save(self, job: Job[Model], metrics: Mapping[str, float]) -> None:
         card = {

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dnaannot.errors import DataError, ModelError
+from dnaannot.errors import ModelError, SettingsError
 from dnaannot.evaluate.seeds import Estimate, estimate, paired_difference
 from dnaannot.formats.output import atomic_output, make_folder
 from dnaannot.predict.device import choose_compute
@@ -99,11 +99,12 @@ def compare_scratch(
         on_arm: called with the name of an arm before it begins; returns its `on_step`.
 
     Raises:
-        DataError: the run starts from no encoder, or as `Run.train`.
+        SettingsError: the run starts from no encoder.
+        DataError: as `Run.train`.
         ModelError: the comparison to go on with has other settings or data.
     """
     if not getattr(run, "encoder", None):
-        raise DataError(
+        raise SettingsError(
             "without an encoder every run is from scratch.", remedy="Give one by --encoder."
         )
     folder = Path(f"{run.output}.comparison")

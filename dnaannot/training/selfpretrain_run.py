@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from dnaannot.catalog import find
 from dnaannot.datasets.unlabelled import LEAST_BASES, MaskedSampler
 from dnaannot.dna.names import counted
-from dnaannot.errors import DataError
+from dnaannot.errors import DataError, SettingsError
 from dnaannot.nn.checkpoint import load_masked_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.masked import MaskedModel
@@ -66,6 +67,12 @@ class SelfPretrainRun(Run[MaskedModel]):
     @property
     def inputs(self) -> list[str | Path]:
         return [*self.files, *([self.regions] if self.regions else []), *start_files(self.init)]
+
+    def check(self) -> None:
+        for path, times in Counter(self.files).items():
+            if times > 1:
+                raise SettingsError(f"{path} is given twice.")
+        super().check()
 
     @property
     def has_length(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dnaannot.catalog import find
-from dnaannot.errors import DataError
+from dnaannot.errors import SettingsError
 from dnaannot.formats.source import file_hash
 from dnaannot.nn.checkpoint import check_encoder, load_encoder
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
@@ -29,12 +29,12 @@ def check_start(encoder: str | None, init: str | None, freeze: bool) -> None:
     """Refuse settings of the start that exclude each other.
 
     Raises:
-        DataError: there are two models to start from, or none whose encoder could be frozen.
+        SettingsError: there are two models to start from, or none whose encoder could be frozen.
     """
     if encoder and init:
-        raise DataError("--encoder and --init both say where to start.", remedy="Give one.")
+        raise SettingsError("--encoder and --init both say where to start.", remedy="Give one.")
     if freeze and not (encoder or init):
-        raise DataError("there is no encoder to freeze.", remedy="Give it by --encoder.")
+        raise SettingsError("there is no encoder to freeze.", remedy="Give it by --encoder.")
 
 
 def with_encoder(name: str, preset: str | None, build: Callable[[EncoderConfig], Model]) -> Model:

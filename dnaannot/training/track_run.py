@@ -14,7 +14,7 @@ from pathlib import Path
 from dnaannot.catalog import find
 from dnaannot.datasets.tracks import StretchSampler
 from dnaannot.dna.names import counted, listed
-from dnaannot.errors import DataError, ModelError
+from dnaannot.errors import DataError, ModelError, SettingsError
 from dnaannot.formats.label_files import label_files
 from dnaannot.nn.checkpoint import load_track_model, read_facts
 from dnaannot.nn.encoder import PRESETS, EncoderConfig
@@ -148,15 +148,15 @@ class TrackRun(Run[TrackModel]):
         """As `Run.check`; the options of the starting point exclude each other.
 
         Raises:
-            DataError: settings do not fit together.
+            SettingsError: they do not fit together.
         """
         check_start(self.encoder, self.init, self.freeze)
         if bool(self.validation_genomes) != bool(self.validation_labels):
-            raise DataError(
+            raise SettingsError(
                 "--validation-genome and --validation-labels go together.", remedy="Give both."
             )
         if 2 * self.margin >= self.stretch_bases:
-            raise DataError(
+            raise SettingsError(
                 "nothing of a stretch is left between its margins.",
                 remedy="Give a longer --stretch-bases or a shorter --margin.",
             )

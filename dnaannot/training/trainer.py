@@ -127,6 +127,7 @@ class Trainer(Generic[Module]):
             kept where no later weights are better. At the end averages of the weights before
             and after are validated too, which are often better than both (Wortsman et al. 2022,
             "Robust fine-tuning of zero-shot models").
+        on_validation: called after each validation with the step and its metrics.
     """
 
     def __init__(
@@ -143,10 +144,12 @@ class Trainer(Generic[Module]):
         processes: Processes = ALONE,
         by_muon: ByMuon = _NOTHING,
         is_trained: bool = False,
+        on_validation: Callable[[dict[str, float]], None] = lambda _: None,
     ) -> None:
         self.module, self.losses_of_step, self.validate = module, losses_of_step, validate
         self.save_best, self.schedule, self.state_path = save_best, schedule, state_path
-        self.on_step, self.workers, self.processes = on_step, workers, processes
+        self.on_step, self.on_validation = on_step, on_validation
+        self.workers, self.processes = workers, processes
         self._start = _copied(module) if is_trained else None
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.fingerprint = {
@@ -280,6 +283,7 @@ class Trainer(Generic[Module]):
                 self.save_best(metrics)
         else:
             self.progress.stale += 1
+        self.on_validation(metrics)
 
     @staticmethod
     def steps_of(path: Path) -> int:

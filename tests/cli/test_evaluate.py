@@ -189,6 +189,39 @@ def test_a_transcript_that_cannot_be_read_is_told_with_its_line(files, run):
     assert row(done.stdout, "gene")[2] == "100.00"
 
 
+def test_parents_without_a_line_are_told(files, run):
+    lines = gff3(MODELS).splitlines(keepends=True)
+    cds = "".join(line for line in lines if "\tCDS\t" in line)
+    (files / "cds.gff3").write_text(cds)
+    done = run("evaluate", "genes", "cds.gff3", "ref.gff3")
+    assert "cds.gff3: 3 transcripts that CDS name as parent have no line" in done.stderr
+    assert row(done.stdout, "gene")[2] == "100.00"
+
+
+def test_pseudogenes_are_left_out_and_told(files, run):
+    (files / "pseudo.gff3").write_text(
+        gff3(MODELS).replace("\t0\tParent", "\t0\tpseudo=true;Parent")
+    )
+    done = run("evaluate", "genes", "ref.gff3", "pseudo.gff3")
+    refused(done, "pseudo.gff3", "of a pseudogene")
+
+
+@pytest.mark.parametrize("option", ["--json", "--report"])
+@pytest.mark.parametrize("path", ["pred.gff3", "ref.gff3", "./genome.fa", "regions.bed"])
+def test_no_input_is_overwritten(files, run, option, path):
+    (files / "regions.bed").write_text("chr1\t0\t400\n")
+    before = (files / path).read_bytes()
+    given = ("pred.gff3", "ref.gff3", "--genome", "genome.fa", "--regions", "regions.bed")
+    done = run("evaluate", "genes", *given, option, path)
+    assert (done.status, "is an input" in done.stderr) == (2, True)
+    assert (files / path).read_bytes() == before
+
+
+def test_two_outputs_need_two_files(files, run):
+    done = run("evaluate", "genes", "pred.gff3", "ref.gff3", "--json", "x", "--report", "./x")
+    assert (done.status, "--report and --json need different files" in done.stderr) == (2, True)
+
+
 def test_a_gene_marked_as_cut_has_no_stop_codon(files, run):
     (files / "cut.gff3").write_text(gff3(MODELS, partial="true", end_range="2090,."))
     done = run("evaluate", "genes", "cut.gff3", "ref.gff3")

@@ -84,14 +84,14 @@ def test_loci_become_an_encoder_that_genes_are_trained_from(pretrain, run, folde
     assert done.status == 0
     tuned, _ = load_encoder(folder / "h.safetensors")
     assert any(not tuned.state_dict()[n].equal(v) for n, v in model.encoder.state_dict().items())
-    for options, words in (
-        (("--encoder", "encoder.safetensors", "--preset", "strided"), "channels is 32, not 192"),
-        (("--encoder", "encoder.safetensors", "--init", "fly"), "--encoder and --init"),
-        (("--freeze",), "no encoder to freeze"),
-        (("--init", "encoder.safetensors"), "for 'encoder', not for genes"),
-        (("--encoder", "loci.fa"), "no safetensors model file"),
+    for status, options, words in (
+        (1, ("--encoder", "encoder.safetensors", "--preset", "strided"), "channels is 32, not 192"),
+        (2, ("--encoder", "encoder.safetensors", "--init", "fly"), "--encoder and --init"),
+        (2, ("--freeze",), "no encoder to freeze"),
+        (1, ("--init", "encoder.safetensors"), "for 'encoder', not for genes"),
+        (1, ("--encoder", "loci.fa"), "no safetensors model file"),
     ):
-        refused(run(*common, "-o", "i.safetensors", *options), words)
+        refused(run(*common, "-o", "i.safetensors", *options), words, status=status)
         assert "i.safetensors" not in left(folder)
 
 
@@ -229,16 +229,23 @@ def test_what_cannot_work_is_refused_beforehand(
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
-        (("--steps", "1", "--epochs", "1"), ["--epochs and --steps each say how long"], 1),
+        (("--steps", "1", "--epochs", "1"), ["--epochs and --steps each say how long"], 2),
         (("--epochs", "0"), ["--epochs"], 2),
         (("--validation-share", "0.9"), ["--validation-share"], 2),
         (("--steps", "1", "--resume"), ["e.safetensors.state", "without --resume"], 1),
         (("--steps", "1", "--init", "nonsense"), ["no model named 'nonsense'"], 1),
         (("--steps", "1", "--regions", "no.bed"), ["no.bed"], 1),
-        (("--steps", "1", "-o", "-"), ["standard output"], 1),
-        (("--steps", "1", "-o", "loci.fa"), ["loci.fa: is an input"], 1),
+        (("--steps", "1", "-o", "-"), ["standard output"], 2),
+        (("--steps", "1", "-o", "e.pt"), ["e.pt", "end in .safetensors"], 2),
+        (("--steps", "1", "--regions", ""), ["--regions", "empty"], 2),
+        (("--steps", "1", "-o", "loci.fa"), ["loci.fa: is an input"], 2),
     ],
 )
 def test_options_that_make_no_sense(pretrain, folder, options, words, status):
     refused(pretrain("-o", "e.safetensors", *SMALL, *options), *words, status=status)
+    assert left(folder) == ["loci.fa"]
+
+
+def test_a_file_is_given_once(pretrain, folder):
+    refused(pretrain(*SIX_STEPS, files=("loci.fa", "loci.fa")), "loci.fa is given twice", status=2)
     assert left(folder) == ["loci.fa"]

@@ -275,7 +275,7 @@ def test_several_pairs(train, folder, test_data):
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
-        ((), ["how long to train", "--time-budget"], 1),
+        ((), ["how long to train", "--time-budget"], 2),
         (("--steps", "0"), ["--steps"], 2),
         (("--time-budget", "soon"), ["--time-budget", "45m"], 2),
         (("--time-budget", "0"), ["--time-budget"], 2),
@@ -285,24 +285,46 @@ def test_several_pairs(train, folder, test_data):
         (("--steps", "1", "--seed", "4294967296"), ["--seed"], 2),
         (("--steps", "1", "--min-intron", "3"), ["--min-intron"], 2),
         (("--steps", "1", "--learning-rate", "0"), ["--learning-rate"], 2),
-        (("--steps", "1", "--shares", "1,2"), ["--shares", "1 "], 1),
-        (("--steps", "1", "--shares", "0"), ["--shares", "positive"], 1),
-        (("--steps", "1", "--shares", "half"), ["--shares"], 1),
+        (("--steps", "1", "--shares", "1,2"), ["--shares", "1 "], 2),
+        (("--steps", "1", "--shares", "0"), ["--shares", "positive"], 2),
+        (("--steps", "1", "--shares", "half"), ["--shares"], 2),
         (("--steps", "1", "--validation", "chr9"), ["'chr9'"], 1),
         (("--steps", "1", "--validation", "chrII:9-2"), ["chrII:9-2"], 1),
         (("--steps", "1", "--exclude", "chrII:900000-900001"), ["'chrII'", "past the end"], 1),
         (("--steps", "1", "--init", "nonsense"), ["no model named 'nonsense'"], 1),
         (("--steps", "1", "--resume"), ["m.safetensors.state", "without --resume"], 1),
         (("--steps", "1", "-o", "no/folder/m.safetensors"), ["no/folder", "folder first"], 1),
-        (("--steps", "1", "-o", "-"), ["standard output"], 1),
-        (("--steps", "1", "--time-budget", "1m"), ["--time-budget and --steps each say"], 1),
-        (("--steps", "1", "-o", "genome.fa"), ["genome.fa: is an input"], 1),
-        (("--steps", "1", "-o", "./genes.gff3"), ["genes.gff3: is an input"], 1),
+        (("--steps", "1", "-o", "-"), ["standard output"], 2),
+        (("--steps", "1", "--time-budget", "1m"), ["--time-budget and --steps each say"], 2),
+        (("--steps", "1", "-o", "m.pt"), ["m.pt", "end in .safetensors"], 2),
+        (("--steps", "1", "--seeds", "2"), ["--seeds", "--compare-scratch"], 2),
+        (("--steps", "1", "--divergence", "nan"), ["--divergence"], 2),
+        (("--steps", "1", "-o", "genome.fa"), ["genome.fa: is an input"], 2),
+        (("--steps", "1", "-o", "./genes.gff3"), ["genes.gff3: is an input"], 2),
     ],
 )
 def test_options_that_make_no_sense(train, folder, options, words, status):
     refused(train("-o", "m.safetensors", *SMALL, *options), *words, status=status)
     assert left(folder) == ["genes.gff3", "genome.fa"]
+
+
+def test_the_state_of_an_interrupted_run_is_not_lost(train, folder):
+    (folder / "m.safetensors.state").write_bytes(b"hours of work")
+    refused(train(*NINE_STEPS, "-o", "m.safetensors"), "m.safetensors.state", "--resume")
+    assert left(folder) == ["genes.gff3", "genome.fa", "m.safetensors.state"]
+    assert (folder / "m.safetensors.state").read_bytes() == b"hours of work"
+
+
+def test_a_pair_is_given_once(train, folder):
+    files = ("genome.fa", "genes.gff3") * 2
+    refused(train(*NINE_STEPS, "-o", "m.safetensors", files=files), "given twice", status=2)
+
+
+def test_every_validation_is_told(train):
+    done = train(*SMALL, "--steps", "4", "--validate-every", "2", "-o", "m.safetensors")
+    told = [line for line in done.stderr.splitlines() if line.startswith("step ")]
+    assert [line.partition(":")[0] for line in told] == ["step 2 of 4", "step 4 of 4"]
+    assert all("chrII.exon_f1 " in line and "score " in line for line in told)
 
 
 def test_a_pipe_is_refused(train, folder, piped):
@@ -315,9 +337,9 @@ def test_a_pipe_is_refused(train, folder, piped):
 @pytest.mark.parametrize("start", ["--init", "--encoder"])
 def test_the_model_it_starts_from_is_not_overwritten(train, folder, tiny_model_file, start):
     given = (*SMALL, "--steps", "1", start, tiny_model_file, "-o")
-    refused(train(*given, tiny_model_file), "is an input, it would be overwritten")
+    refused(train(*given, tiny_model_file), "is an input, it would be overwritten", status=2)
     (folder / "link.safetensors").symlink_to(tiny_model_file)
-    refused(train(*given, "link.safetensors"), "is an input, it would be overwritten")
+    refused(train(*given, "link.safetensors"), "is an input, it would be overwritten", status=2)
 
 
 def test_a_genome_is_given_before_its_annotation(train):

@@ -72,7 +72,7 @@ def test_bend_trains_and_tells_the_score_on_its_test_split(train, folder):
 
 def test_two_lengths_are_refused(train):
     done = train("--genome", "hg38.fa", "--epochs", "2", "--steps", "3")
-    assert done.status == 1
+    assert done.status == 2
     assert "--epochs and --steps each say how long" in done.stderr
 
 
@@ -80,7 +80,7 @@ def test_its_files_are_not_overwritten(train, folder):
     for name in ("hg38.fa", "gene_finding.bed", "gene_finding.hdf5"):
         before = (folder / name).read_bytes()
         done = train("--genome", "hg38.fa", "-o", name)
-        assert (done.status, f"{name}: is an input" in done.stderr) == (1, True), done.stderr
+        assert (done.status, f"{name}: is an input" in done.stderr) == (2, True), done.stderr
         assert (folder / name).read_bytes() == before
 
 
@@ -127,5 +127,5 @@ def test_compare_scratch_tells_the_difference_over_seeds(train, run, folder):
     assert facts["pretrained_cost"] == facts["scratch_cost"]
     assert "test_mcc" in facts["difference"]
     done = train(*given)
-    assert done.status == 1
+    assert done.status == 2
     assert "without an encoder" in done.stderr

@@ -17,6 +17,7 @@ from dnaannot.dna.transcript import (
     Exon,
     Strand,
     Transcript,
+    has_whole_codon,
     read_transcript,
     read_transcripts,
     with_phases,
@@ -146,6 +147,27 @@ def test_a_partial_gene_starts_in_its_phase(first_phase):
     mirrored = with_phases([(5, 10), (40, 50)], Strand.MINUS, first_phase)
     gene = Transcript("chr", Strand.MINUS, mirrored, has_start=False, has_stop=False)
     assert labels_of([gene], 50).tolist() == reverse_complement_labels(labels).tolist()
+
+
+@pytest.mark.parametrize(
+    ("bases", "phase", "has_stop", "expected"),
+    [
+        (b"A", 0, False, False),
+        (b"ACGT", 2, False, False),
+        (b"ACGTA", 2, False, True),
+        (b"NNNN", 0, False, False),
+        (b"ACNACG", 0, False, True),
+        (b"TAA", 0, True, False),
+        (b"GCCTAA", 0, True, True),
+    ],
+)
+def test_whole_codons(bases, phase, has_stop, expected):
+    """Of a gene cut at its start, on either strand."""
+    codes = encode(bases)
+    for strand, here in ((Strand.PLUS, codes), (Strand.MINUS, reverse_complement(codes))):
+        exons = (Exon(0, len(codes), phase),)
+        cut = Transcript("chr", strand, exons, has_start=False, has_stop=has_stop)
+        assert has_whole_codon(cut, here) == expected
 
 
 def test_an_intron_alone_is_no_gene():

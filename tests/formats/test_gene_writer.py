@@ -15,7 +15,7 @@ from dnaannot.dna.sequence import decode, encode, reverse_complement
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
 from dnaannot.formats.fasta import read_fasta, write_cds, write_protein
 from dnaannot.formats.gene_writer import GeneWriter
-from dnaannot.formats.gff import read_annotation
+from dnaannot.formats.gff import format_name, read_annotation
 from dnaannot.formats.output import atomic_output
 
 NAMES = ("chr1", "gi|1;HRSCAF=2/a#b", "50%")
@@ -235,6 +235,20 @@ def test_numbers_go_on_and_names_stay():
     assert writer.write(GENE).name == "gene000041.t1"
     assert writer.write(replace(GENE, name="x", gene="y")).name == "x"
     assert writer.next_number == 42
+
+
+@pytest.mark.parametrize(
+    ("name", "gff3", "gtf"),
+    [
+        ("#x#", "%23x#", "#x#"),
+        (">x>", "%3Ex>", ">x>"),
+        ("a%b", "a%25b", "a%b"),
+        ("a;/", "a;/", "a;/"),
+    ],
+)
+def test_names_of_sequences(name, gff3, gtf):
+    for dialect, expected in (("gff3", gff3), ("gtf", gtf)):
+        assert format_name(dialect, name) == expected
 
 
 def test_attributes_are_encoded():

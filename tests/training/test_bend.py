@@ -12,7 +12,7 @@ from sklearn.metrics import matthews_corrcoef
 import dnaannot.training.bend_run
 from dnaannot.dna.nine_labels import reverse_complement_nine, splice_support
 from dnaannot.dna.sequence import decode, reverse_complement
-from dnaannot.errors import DataError
+from dnaannot.errors import DataError, SettingsError
 from dnaannot.formats.bend import BendRow, read_bend
 from dnaannot.formats.bend_labels import write_bend
 from dnaannot.formats.fasta import read_fasta
@@ -220,5 +220,5 @@ def test_a_fixed_encoder_stays_as_it_was(bend_files, tmp_path):
     before, after = (load_nine_label_model(path)[0].state_dict() for path in (first, second))
     for name in before:
         assert torch.equal(before[name], after[name]) == name.startswith("encoder.")
-    with pytest.raises(DataError, match="no encoder to freeze"):
+    with pytest.raises(SettingsError, match="no encoder to freeze"):
         run_of(*bend_files, second, steps=1, freeze=True).train()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dnaannot.errors import DataError, ModelError
+from dnaannot.errors import ModelError, SettingsError
 from dnaannot.nn.checkpoint import load_gene_model, model_bytes
 from dnaannot.nn.encoder import PRESETS, build_encoder
 from dnaannot.nn.masked import MaskedModel
@@ -109,9 +109,9 @@ def test_arms_of_another_optimizer_are_not_taken(run, tmp_path):
 def test_a_comparison_stopped_before_it_began_can_be_resumed(run):
     comparison = compare_scratch(replace(run, resume=True), seeds=1)
     assert comparison.pretrained_cost.steps == 2
-    with pytest.raises(DataError, match="how long to train"):
+    with pytest.raises(SettingsError, match="how long to train"):
         compare_scratch(
-            replace(run, steps=None, resume=True, output=f"{run.output}.other"), seeds=1
+            replace(run, steps=None, resume=True, output=f"{run.output}.other.safetensors"), seeds=1
         )
 
 
@@ -124,7 +124,7 @@ def test_a_frozen_encoder_leaves_fewer_steps_from_scratch(run):
 
 
 def test_a_run_without_encoder_has_nothing_to_compare(run):
-    with pytest.raises(DataError, match="without an encoder"):
+    with pytest.raises(SettingsError, match="without an encoder"):
         compare_scratch(replace(run, encoder=None), seeds=1)
 
 

@@ -280,6 +280,7 @@ class _Run:
     def _journal(self, entry: Entry, compute: Compute, min_gap: int) -> Journal:
         from dnaannot import __version__
         from dnaannot.formats.journal import Journal
+        from dnaannot.formats.output import remove_leftovers
         from dnaannot.formats.source import file_hash
 
         facts = {
@@ -290,7 +291,11 @@ class _Run:
             "min_gap": min_gap,
             "both_strands": self.settings.both_strands,
         }
-        return Journal(f"{self.settings.output}.journal", facts)
+        journal = Journal(f"{self.settings.output}.journal", facts)
+        if journal.is_locked:
+            for path in self.settings.outputs:
+                remove_leftovers(path)
+        return journal
 
     def _write(self, results: Iterator[Genes], entry: Entry, plan: _Plan) -> None:
         from dnaannot import __version__

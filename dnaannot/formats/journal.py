@@ -32,6 +32,9 @@ class Journal:
         path: of the journal; it is created, or read if it is there.
         run: facts that must be the same for its results to be used again.
 
+    Attributes:
+        is_locked: no other run has it for sure; some file systems know no locks.
+
     Raises:
         InputFormatError: if the journal belongs to a run with other facts, or is no journal.
         OutputError: if it cannot be written, or another run is writing it.
@@ -40,6 +43,7 @@ class Journal:
     def __init__(self, path: str | Path, run: dict[str, Any]) -> None:
         self.path = Path(path)
         self._run = json.loads(json.dumps(run))
+        self.is_locked = False
         try:
             self._stream = open(self.path, "a+b")  # noqa: SIM115
         except OSError as error:
@@ -58,6 +62,7 @@ class Journal:
             return
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_locked = True
         except BlockingIOError as error:
             raise OutputError(
                 "another run is writing this journal.",

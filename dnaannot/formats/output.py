@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import secrets
 import stat
 import struct
@@ -240,11 +241,27 @@ def _is_device(path: str | Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what killed runs left of the file `path`; nobody else may be writing it meanwhile."""
+    if os.fspath(path) == STDOUT:
+        return
+    target = Path(os.path.realpath(path))
+    leftover = re.compile(re.escape(_hidden(target)) + r"[0-9a-f]{8}\.tmp")
+    for each in target.parent.iterdir():
+        if leftover.fullmatch(each.name):
+            each.unlink(missing_ok=True)
+
+
+def _hidden(target: Path) -> str:
+    """What temporary names of a file begin with."""
+    return f".{target.name[:200]}."
+
+
 def _temporary_beside(path: str | Path) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise output_error(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.tmp")
+    return target.with_name(f"{_hidden(target)}{secrets.token_hex(4)}.tmp")
 
 
 def _create(path: Path) -> int:

@@ -517,8 +517,11 @@ def test_an_interrupted_run_is_resumed(genes, folder, expected, monkeypatch, aft
     monkeypatch.setattr(GeneFiles, "begin_sequence", real)
     refused(genes(*command, "--both-strands"), "out.gff3.journal", "other options")
     assert left(folder) == ["genome.fa", "out.gff3.journal"]
+    (folder / ".out.faa.0123abcd.tmp").write_text("of a run that was killed outright")
+    (folder / ".out.gff3.bak.0123abcd.tmp").write_text("of another file")
     done = genes(*command)
     assert done.status == 0
+    (folder / ".out.gff3.bak.0123abcd.tmp").unlink()
     assert (folder / "out.gff3").read_bytes() == expected.gff3
     assert (folder / "out.faa").read_bytes() == expected.faa
     assert left(folder) == ["genome.fa", "out.faa", "out.gff3"]

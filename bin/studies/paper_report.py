@@ -110,7 +110,7 @@ def draw_fractions(runs: Sequence[dict[str, Any]], percents: Sequence[int]) -> A
     """Figure 3: test MCC by share of the labels."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     for number, arm in enumerate(ARMS):
         by_share = {p: list(of(runs, arm.name, p).values()) for p in sorted({100, *percents})}
@@ -118,12 +118,14 @@ def draw_fractions(runs: Sequence[dict[str, Any]], percents: Sequence[int]) -> A
         if found and not arm.extra:
             values = list(found.values())
             spread = [[e.mean - e.low for e in values], [e.high - e.mean for e in values]]
-            axes.errorbar(list(found), [e.mean for e in values], np.nan_to_num(spread),
+            beside = 1.02 ** (number - len(ARMS) / 2)  # so that intervals do not hide each other
+            axes.errorbar([p * beside for p in found], [e.mean for e in values], np.nan_to_num(spread),
                           color=f"C{number}", marker="o", ms=3, capsize=2, label=arm.name,
                           ls="--" if arm.crf else "-")  # fmt: skip
     axes.set(xlabel="labelled training samples, %", ylabel="test MCC (9 labels)", xscale="log")
     axes.set_xticks(sorted({100, *percents}), [str(p) for p in sorted({100, *percents})])
-    axes.legend(fontsize=7)
+    axes.minorticks_off()
+    figure.legend(fontsize=7, loc="outside right upper")
     return figure
 
 

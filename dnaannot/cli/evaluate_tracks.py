@@ -87,13 +87,13 @@ def evaluate_tracks(
     from dnaannot.evaluate.tracks_report import to_text, tracks_page
     from dnaannot.formats.output import atomic_output, check_writable
 
+    console = Console()
+    genome = find_genome(genome, console.note)
     outputs = {"--report": report, "--json": json_path}
-    files = (each.partition("=")[2] or each for each in labels)
+    files = (each if Path(each).exists() else each.partition("=")[2] for each in labels)
     refuse_shared_files(outputs, (prediction, *files, genome, regions))
     for path in filter(None, outputs.values()):
         check_writable(path)
-    console = Console()
-    genome = find_genome(genome, console.note)
     pairs, notes = pair_up(read_predictions(prediction), labels, _kept(keep))
     sequences = None if genome is None else read_genome_facts(genome)
     rules = TrackRules(window, coverage, min_reads)

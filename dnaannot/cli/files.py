@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -17,7 +17,7 @@ def refuse_shared_files(
 
     Args:
         outputs: by option; None where it is not given, `-` for standard output.
-        inputs: None where there is none, `-` for standard input.
+        inputs: None where there is none, `-` for standard input; a folder stands for its files.
 
     Raises:
         UsageError: so it is.
@@ -28,9 +28,17 @@ def refuse_shared_files(
     files = [Path(path).resolve() for path in given.values() if path != STDOUT]
     if len(set(files)) < len(files):
         raise click.UsageError(f"{_listed(given)} need different files.")
-    for path in map(str, filter(None, inputs)):
-        if path != STDOUT and Path(path).resolve() in files:
+    for path in _files_of(inputs):
+        if path.resolve() in files:
             raise click.UsageError(f"{path} is an input, it would be overwritten.")
+
+
+def _files_of(inputs: Iterable[str | Path | None]) -> Iterator[Path]:
+    for path in (Path(given) for given in inputs if given):
+        if path.is_dir():
+            yield from path.iterdir()
+        elif str(path) != STDOUT:
+            yield path
 
 
 def _listed(options: Iterable[str]) -> str:

@@ -308,7 +308,7 @@ class _Run:
             proteins=told.proteins,
             cds=told.cds,
             prefix=told.id_prefix,
-            comments=[f"dnaannot {__version__}, model {entry.name} {told.told}".rstrip()],
+            comments=[f"dnaannot {__version__}, model {entry.name} {told.filters}".rstrip()],
         ) as files:
             for genes in results:
                 files.begin_sequence(genes.name, len(genes.codes))

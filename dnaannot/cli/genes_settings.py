@@ -50,7 +50,7 @@ class GenesSettings:
     @property
     def outputs(self) -> list[str]:
         """Files to write, standard output among them."""
-        return [path for path in (self.output, self.proteins, self.cds) if path]
+        return [path for path in (self.output, self.proteins, self.cds) if path is not None]
 
     @property
     def inputs(self) -> list[str]:
@@ -65,15 +65,18 @@ class GenesSettings:
         return self.window or 0
 
     @property
-    def told(self) -> str:
+    def filters(self) -> str:
         """The options that change what is found, as they are written; "" for none."""
+        regions = self.regions
+        if regions and Path(regions).is_file():
+            regions = Path(regions).name
         flags = {
             "--both-strands": self.both_strands,
             "--complete": self.complete,
-            "--min-score": self.min_score or None,
+            "--min-score": self.min_score,
             "--min-cds": self.min_cds,
             "--min-gap": self.min_gap,
-            "--regions": self.regions and Path(self.regions).name,
+            "--regions": regions,
         }
         said = [
             name if value is True else f"{name} {value}" for name, value in flags.items() if value

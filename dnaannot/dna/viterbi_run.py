@@ -211,9 +211,9 @@ def side_by_side(
     stand: Stand | None = None
     while lot := list(islice(pieces, at_once)):
         stretches = []
-        for chunk in lot:
-            stretches.append(_Stretch(make_run(), position, chunk, begin))
-            position += len(chunk[0])
+        for words, emissions in lot:
+            stretches.append(_Stretch(make_run(), position, (words, emissions), begin))
+            position += len(words)
         tails = [(words[-first.size :], emissions[-first.size :]) for words, emissions in lot]
         guesses = [
             pool.submit(stretch.guess, *tail)

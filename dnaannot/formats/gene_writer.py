@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import IO
 
 from dnaannot.dna.transcript import Strand, Transcript
+from dnaannot.errors import DataError
 from dnaannot.formats.gff import Row, cut_attributes, format_name, format_row
 from dnaannot.formats.gff_attributes import Dialect
 
@@ -48,7 +49,15 @@ class GeneWriter:
         stream.writelines(f"# {comment}\n" for comment in comments)
 
     def begin_sequence(self, name: str, length: int) -> None:
-        """Turn to the sequence `name` of `length` bases; a sequence is begun once."""
+        """Turn to the sequence `name` of `length` bases; a sequence is begun once.
+
+        Raises:
+            DataError: its lines in GTF would be comments.
+        """
+        if self._dialect == "gtf" and name.startswith("#"):
+            raise DataError(
+                f"GTF cannot name the sequence '{name}'.", remedy="Write GFF3, or rename it."
+            )
         self._sequence, self._length, self._last_start = name, length, 0
         if self._dialect == "gff3" and length:
             self._stream.write(f"##sequence-region {format_name(self._dialect, name)} 1 {length}\n")

@@ -23,6 +23,7 @@ from dnaannot.formats.gff_attributes import (
     Attributes,
     Dialect,
     format_attributes,
+    is_gtf,
     parse_attributes,
 )
 from dnaannot.formats.gff_transcripts import (
@@ -46,8 +47,8 @@ _NEVER_PARENTS = re.compile(
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')
 _NAME_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%")}
-_PSEUDO = re.compile(r"(?:^|;)\s*pseudo=true")
-_OF_PSEUDOGENE = "of a pseudogene (pseudo=true)"
+_PSEUDO = re.compile(r'(?:^|;)\s*pseudo[= ]\s*"?true"?\s*(?:;|$)')
+_OF_PSEUDOGENE = "of a pseudogene"
 
 Key = tuple[str, str]
 """A sequence and an identifier on it: joined files may use one identifier on several."""
@@ -114,10 +115,10 @@ def read_annotation(path: str | Path) -> Annotation:
                 lines.skipped[_OF_PSEUDOGENE].append(draft.cds[0].line)
                 left_out.append(cover(draft.cds))
                 continue
-            if feature is None and _PARENT.search(draft.cds[0].attributes):
-                parentless.append(draft.cds[0].line)
             try:
                 transcripts.append(annotated(parent, name, draft, feature))
+                if feature is None and _PARENT.search(draft.cds[0].attributes):
+                    parentless.append(draft.cds[0].line)
             except UnusableError as unusable:
                 reason, line = unusable.args
                 lines.skipped[reason].append(line)
@@ -211,7 +212,9 @@ def _part(columns: list[str], line: int, path: str | Path) -> Part:
 
 
 def _sequence(columns: list[str]) -> str:
-    return unquote(columns[0]) if "%" in columns[0] else columns[0]
+    if "%" in columns[0] and not is_gtf(columns[8].strip()):
+        return unquote(columns[0])
+    return columns[0]
 
 
 def _parents(text: str) -> list[str]:

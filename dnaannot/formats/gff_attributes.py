@@ -20,7 +20,7 @@ _GTF_ESCAPES = {**dict.fromkeys((*range(32), 127), " "), ord('"'): "'"}
 def parse_attributes(text: str) -> dict[str, str]:
     """Attributes of column 9 in GFF3 or GTF, or {'ID': text} where it is a bare identifier."""
     text = text.strip()
-    if _is_gtf(text):
+    if is_gtf(text):
         return {key: quoted or bare for key, quoted, bare in _GTF_ATTRIBUTE.findall(text)}
     if "=" not in text:
         return {"ID": text} if text and text != "." and " " not in text else {}
@@ -31,8 +31,8 @@ def parse_attributes(text: str) -> dict[str, str]:
     return {unquote(key): unquote(value) for key, value in attributes.items()}
 
 
-def _is_gtf(text: str) -> bool:
-    """Whether `text` begins with a key, a blank and a value rather than with key=value."""
+def is_gtf(text: str) -> bool:
+    """Whether column 9 begins with a key, a blank and a value rather than with key=value."""
     blank, equals = text.find(" "), text.find("=")
     return blank > 0 and (equals < 0 or blank < equals) and ";" not in text[:blank]
 

@@ -33,7 +33,8 @@ class Journal:
         run: facts that must be the same for its results to be used again.
 
     Attributes:
-        is_locked: no other run has it for sure; some file systems know no locks.
+        is_locked: it is certain that no other run has it; False where the file system knows no
+            locks.
 
     Raises:
         InputFormatError: if the journal belongs to a run with other facts, or is no journal.

@@ -242,11 +242,16 @@ def _is_device(path: str | Path) -> bool:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove what killed runs left of the file `path`; nobody else may be writing it meanwhile."""
+    """Remove what killed runs left of the file `path` and of an index beside it.
+
+    Nobody else may be writing them meanwhile.
+    """
     if os.fspath(path) == STDOUT:
         return
     target = Path(os.path.realpath(path))
-    leftover = re.compile(re.escape(_hidden(target)) + r"[0-9a-f]{8}\.tmp")
+    names = (target.with_name(target.name + ending) for ending in ("", ".tbi", ".csi"))
+    hidden = "|".join(re.escape(_hidden(each)) for each in names)
+    leftover = re.compile(rf"({hidden})[0-9a-f]{{8}}\.tmp")
     for each in target.parent.iterdir():
         if leftover.fullmatch(each.name):
             each.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dnaannot.errors import ModelError, SettingsError
+from dnaannot.errors import DataError, ModelError, SettingsError
 from dnaannot.evaluate.seeds import Estimate, estimate, paired_difference
 from dnaannot.formats.output import atomic_output, make_folder
 from dnaannot.predict.device import choose_compute
@@ -100,7 +100,8 @@ def compare_scratch(
 
     Raises:
         SettingsError: the run starts from no encoder.
-        DataError: as `Run.train`.
+        DataError: an interrupted run or comparison stands there that is not resumed, or as
+            `Run.train`.
         ModelError: the comparison to go on with has other settings or data.
     """
     if not getattr(run, "encoder", None):
@@ -110,6 +111,7 @@ def compare_scratch(
     folder = Path(f"{run.output}.comparison")
     run = replace(run, resume=run.resume and (folder / _COSTS).exists())
     if not run.resume:
+        _refuse_to_forget(run, folder)
         run.check()
         _forget_arms(make_folder(folder))
     numbers = range(run.seed, run.seed + seeds)
@@ -130,16 +132,35 @@ def compare_scratch(
     return comparison
 
 
+def _refuse_to_forget(run: Run[Model], folder: Path) -> None:
+    """Refuse to begin anew where something stands that was interrupted.
+
+    Raises:
+        DataError: so it is.
+    """
+    if run.state_path.exists():
+        raise DataError(
+            "is the state of an interrupted run that compared nothing.",
+            path=run.state_path,
+            remedy="Go on from it without --compare-scratch, or name another --output.",
+        )
+    for state in folder.glob("*.state"):
+        raise DataError(
+            "is the state of an interrupted comparison, which would be lost.",
+            path=state,
+            remedy="Go on with --resume, or remove it to begin anew.",
+        )
+
+
 def _forget_arms(folder: Path) -> None:
     """Delete what an earlier comparison recorded."""
     if join_processes().is_first:
-        for pattern in ("*.json", "*.state"):
-            for path in folder.glob(pattern):
-                path.unlink()
+        for path in folder.glob("*.json"):
+            path.unlink()
 
 
 def _costs(run: Run[Model], folder: Path) -> tuple[ArmCost, ArmCost]:
-    """ArmCost of a run with the encoder and of one from scratch, as near to it as whole steps can.
+    """Costs of a run with the encoder and of one from scratch, as near to it as whole steps can.
 
     Raises:
         ModelError: the run resumes and the costs recorded are of other settings or data.

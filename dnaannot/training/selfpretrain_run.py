@@ -29,7 +29,7 @@ from dnaannot.training.selfpretrain import (
     verdict,
 )
 from dnaannot.training.start import check_preset, start_facts, start_files, with_encoder
-from dnaannot.training.trainer import Schedule, Trainer
+from dnaannot.training.trainer import Schedule, Trainer, steps_within
 from dnaannot.training.unlabelled_data import UnlabelledData, read_unlabelled
 
 EPOCHS = 20
@@ -149,12 +149,14 @@ class SelfPretrainRun(Run[MaskedModel]):
             trial = self._trainer(job, compute, self.schedule(TRIAL_STEPS), lambda *_: None)
             seconds = trial.seconds_per_step(TRIAL_STEPS)
         epoch = sampler.windows / objective.rows
+        assert isinstance(job.validate, MaskedValidation)
+        look = seconds / _PASSES * len(job.validate.rows) / objective.rows
         if self.time_budget:
-            assert isinstance(job.validate, MaskedValidation)
-            rows = len(job.validate.rows)
-            steps = self._steps_within(seconds, seconds / _PASSES * rows / objective.rows)
+            every = self.schedule(max(1, int(self.time_budget / seconds))).validate_every
+            steps = steps_within(self.time_budget, seconds, look, every)
         else:
             steps = self.steps or max(1, round((self.epochs or EPOCHS) * epoch))
+        seconds += look / self.schedule(steps).validate_every
         self.note(
             f"{steps:,} steps, {steps / epoch:.3g} epochs of {sampler.bases / 1e6:.3g} Mb; about "
             f"{_time(steps * seconds)} and {gigabytes(taken_memory() + estimate.memory)} on this "
@@ -175,13 +177,6 @@ class SelfPretrainRun(Run[MaskedModel]):
             "budget.",
         )
         return self.schedule(steps)
-
-    def _steps_within(self, step: float, look: float) -> int:
-        """How many steps fit the time budget with their validations, from the seconds of each."""
-        assert self.time_budget is not None
-        left = self.time_budget - self.spent
-        every = self.schedule(max(1, int(left / step))).validate_every
-        return max(1, int(left / (step + look / every)))
 
     def schedule(self, steps: int) -> Schedule:
         """A schedule of so many steps, validated often enough to draw a curve."""

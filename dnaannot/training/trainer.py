@@ -105,6 +105,16 @@ MicroLoss = Callable[[], Tensor]
 """Computes the scalar loss of one part of a step's batch."""
 
 
+def steps_within(seconds: float, step: float, look: float, every: int) -> int:
+    """How many steps fit so many seconds, at least one.
+
+    Args:
+        step, look: seconds of a step and of a validation.
+        every: steps between validations.
+    """
+    return max(1, int(seconds / (step + look / every)))
+
+
 class Trainer(Generic[Module]):
     """Trains a module by a loss that is a function of the step.
 
@@ -127,7 +137,7 @@ class Trainer(Generic[Module]):
             kept where no later weights are better. At the end averages of the weights before
             and after are validated too, which are often better than both (Wortsman et al. 2022,
             "Robust fine-tuning of zero-shot models").
-        on_validation: called after each validation with the step and its metrics.
+        on_validation: called after each validation with its metrics, `step` among them.
     """
 
     def __init__(
@@ -181,8 +191,7 @@ class Trainer(Generic[Module]):
         """
         step, look = self.seconds_per_step(trial_steps), self.seconds_per_validation()
         others = 1 if self._start is None else 2 + len(START_SHARES)  # at the ends of the run
-        spared = max(0.0, seconds - others * look)
-        return max(1, int(spared / (step + look / self.schedule.validate_every)))
+        return steps_within(seconds - others * look, step, look, self.schedule.validate_every)
 
     def seconds_per_step(self, trial_steps: int) -> float:
         """Time of a step, the mean of a few; the module is left as it was."""

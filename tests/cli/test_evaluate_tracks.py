@@ -32,6 +32,26 @@ def test_scores_go_to_stdout_json_and_a_page(run, files):
     assert report.read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+@pytest.mark.parametrize("output", ["p/k562.bw", "l/k562.narrowPeak", "l/other.bed", "genome.fa"])
+def test_no_input_is_overwritten(run, files, monkeypatch, option, output):
+    for folder, name in (("p", "k562.bw"), ("l", "k562.narrowPeak")):
+        (files / folder).mkdir()
+        (files / name).rename(files / folder / name)
+    (files / "l" / "other.bed").write_text("chr1\t0\t100\n")
+    (files / "genome.fa").write_text(">chr1\n" + "ACGT" * 12_800)
+    monkeypatch.setenv("DNAANNOT_GENOME", str(files / "genome.fa"))
+    before = (files / output).read_bytes()
+    for labels in ("l", "k562=l/k562.narrowPeak"):
+        if labels == "l" or output != "l/other.bed":
+            monkeypatch.chdir(files)
+            done = run("evaluate", "tracks", "p/k562.bw", labels, option, output)
+            assert (done.status, "is an input" in done.stderr) == (2, True), done.stderr
+    assert (files / output).read_bytes() == before
+    done = run("evaluate", "tracks", "p/k562.bw", "l/k562.narrowPeak", option, "p/scores")
+    assert done.status == 0, done.stderr
+
+
 def test_the_genome_comes_from_any_of_three_places(run, files, monkeypatch):
     paths = files / "k562.bw", files / "k562.narrowPeak"
     genome, scores = files / "genome.fa", files / "scores.json"

@@ -517,7 +517,8 @@ def test_an_interrupted_run_is_resumed(genes, folder, expected, monkeypatch, aft
     monkeypatch.setattr(GeneFiles, "begin_sequence", real)
     refused(genes(*command, "--both-strands"), "out.gff3.journal", "other options")
     assert left(folder) == ["genome.fa", "out.gff3.journal"]
-    (folder / ".out.faa.0123abcd.tmp").write_text("of a run that was killed outright")
+    for name in ("faa", "gff3", "gff3.tbi", "gff3.csi"):
+        (folder / f".out.{name}.0123abcd.tmp").write_text("of a run that was killed outright")
     (folder / ".out.gff3.bak.0123abcd.tmp").write_text("of another file")
     done = genes(*command)
     assert done.status == 0
@@ -597,7 +598,7 @@ def test_bad_models_are_refused(genes, folder, tiny_model_file, name, content, w
 FASTQ = b"@read\nACGT\n+\nIIII\n"
 PROTEIN = b">p\nMKVLAAGIVGLCAKAYELWQPFSTEERK\n" * 3
 RANDOM_BASES = bytes(np.random.default_rng(1).choice(list(b"ACGT"), 9_000).astype(np.uint8))
-BAM = gzip.compress(b"BAM\x01\0\0\0\0")
+BAM = gzip.compress(b"BAM\x01\0\0\0\0", mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -606,7 +607,7 @@ BAM = gzip.compress(b"BAM\x01\0\0\0\0")
         (None, ["no such file"]),
         (b"", ["empty"]),
         (b"\n\n", ["empty"]),
-        (gzip.compress(b""), ["empty"]),
+        (gzip.compress(b"", mtime=0), ["empty"]),
         (BAM, ["BAM"]),
         (b"%PDF-1.7\n%\xe2\xe3", ["PDF"]),
         (FASTQ, ["FASTQ", "line 1"]),
@@ -615,7 +616,7 @@ BAM = gzip.compress(b"BAM\x01\0\0\0\0")
         (b">a\nACGT\n>b\nAC*T\n", ["line 4"]),
         (b">a\nACGT\n>a\nACGT\n", ["'a'", "line 3"]),
         (b">\nACGT\n", ["no name", "line 1"]),
-        (gzip.compress(b">a\n" + RANDOM_BASES)[:1000], ["cut short"]),
+        (gzip.compress(b">a\n" + RANDOM_BASES, mtime=0)[:1000], ["cut short"]),
     ],
 )
 def test_what_is_no_genome_is_refused(genes, folder, content, words):
@@ -687,6 +688,27 @@ def test_bad_regions_are_refused(genes, folder, sequences, monkeypatch, bed, wor
     assert left(folder) == before
 
 
+def test_empty_names_are_refused(genes, folder):
+    refused(genes("genome.fa", "-o", ""), "the name of an output is empty")
+    refused(genes("genome.fa", "-o", "out.gff3", model=""), "no model named ''")
+    refused(genes("genome.fa", "-o", "out.gff3", model="."), "no model named '.'")
+    assert left(folder) == ["genome.fa"]
+
+
+def test_the_second_line_names_the_filters(annotate, folder, sequences):
+    name = next(iter(sequences))
+    (folder / "some.bed").write_text(f"{name}\t0\t100\n")
+    given = ("--complete", "--min-score", "0.1", "--min-cds", "30", "--regions", "some.bed")
+    annotate("genome.fa", "-o", "out.gff3", *given)
+    line = (folder / "out.gff3").read_text().splitlines()[1]
+    assert line.endswith(" --complete --min-score 0.1 --min-cds 30 --regions some.bed")
+    others = list(sequences)[1:]
+    given = ("--regions", f"{name}:1-100", *(x for other in others for x in ("--exclude", other)))
+    annotate("genome.fa", "-o", "out.gff3", *given)
+    line = (folder / "out.gff3").read_text().splitlines()[1]
+    assert line.endswith(" " + " ".join(given))
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
@@ -700,6 +722,9 @@ def test_bad_regions_are_refused(genes, folder, sequences, monkeypatch, bed, wor
         (("genome.fa", "-o", "out.gff3", "--scores", "s", "--resume"), "--resume"),
         (("genome.fa", "-o", "out.gff3", "--min-score", "1.1"), "--min-score"),
         (("genome.fa", "-o", "out.gff3", "--window", "big"), "--window"),
+        (("genome.fa", "-o", "out.gff3", "--min-score", "nan"), "--min-score"),
+        (("genome.fa", "-o", "out.gff3", "--regions", ""), "it is empty"),
+        (("genome.fa", "-o", "out.gff3", *("--regions", "a") * 2), "give it once"),
         (("genome.fa",), "--output"),
         (("-o", "out.gff3"), "GENOME"),
     ],

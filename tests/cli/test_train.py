@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sys
 
 import pytest
 
@@ -48,7 +49,10 @@ def refused(done, *words, status=1):
     assert "Traceback" not in done.stderr
 
 
-def test_a_model_is_trained_and_predicts(train, run, folder):
+def test_a_model_is_trained_and_predicts(train, run, folder, monkeypatch):
+    monkeypatch.setattr(
+        sys, "argv", ["dnaannot", "train", "genes", "/a/hg/genome.fa", "--steps", "9"]
+    )
     done = train(
         *SMALL, "--steps", "30", "--validate-every", "30", "-o", "m.safetensors", "--half",
         "--species", "Saccharomyces cerevisiae", "--licence", "CC0",
@@ -62,7 +66,7 @@ def test_a_model_is_trained_and_predicts(train, run, folder):
     card = facts["card"]
     assert (card["species"], card["licence"]) == (["Saccharomyces cerevisiae"], "CC0")
     assert set(card["training_data"]) == {"genome.fa", "genes.gff3"}
-    assert card["command"].split()[0] == "dnaannot"
+    assert card["command"] == "dnaannot train genes hg/genome.fa --steps 9"
     assert card["metrics"]["chrII.nucleotide_f1"] > 0.8
     assert 0 < card["metrics"]["confidence"] <= 1
 
@@ -359,7 +363,7 @@ def test_files_go_in_pairs(train):
     [
         (None, ["no such file"]),
         ("", ["empty"]),
-        ("##gff-version 3\n", ["no gene can be learned from"]),
+        ("##gff-version 3\n", ["no gene can be learned from", "with CDS features"]),
         ("chrII\tx\tCDS\t1\n", ["line 1", "4 columns"]),
         ("chrII\tx\tCDS\ta\t9\t.\t+\t0\tParent=a\n", ["line 1", "not both integers"]),
         ("2\tx\tCDS\t1\t9\t.\t+\t0\tParent=a\n", ["('2')", "chrII", "'chr' or without"]),
@@ -378,6 +382,11 @@ def test_annotations_with_nothing_to_learn_from(train, folder, annotation, words
     before = left(folder)
     refused(train(*NINE_STEPS, "-o", "m.safetensors"), "genes.gff3", *words)
     assert left(folder) == before
+
+
+def test_everything_held_out_leaves_nothing_to_learn_from(train):
+    done = train(*NINE_STEPS, "-o", "m.safetensors", "--validation", "chrII")
+    refused(done, "54 in or near what is held out", "Hold out less")
 
 
 def test_loci_that_cannot_be_used_are_skipped_and_counted(train, folder):

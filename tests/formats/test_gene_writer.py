@@ -13,6 +13,7 @@ import pytest
 
 from dnaannot.dna.sequence import decode, encode, reverse_complement
 from dnaannot.dna.transcript import Strand, Transcript, with_phases
+from dnaannot.errors import DataError
 from dnaannot.formats.fasta import read_fasta, write_cds, write_protein
 from dnaannot.formats.gene_writer import GeneWriter
 from dnaannot.formats.gff import format_name, read_annotation
@@ -242,13 +243,25 @@ def test_numbers_go_on_and_names_stay():
     [
         ("#x#", "%23x#", "#x#"),
         (">x>", "%3Ex>", ">x>"),
-        ("a%b", "a%25b", "a%b"),
+        ("a%41", "a%2541", "a%41"),
         ("a;/", "a;/", "a;/"),
     ],
 )
-def test_names_of_sequences(name, gff3, gtf):
+def test_names_of_sequences(tmp_path, name, gff3, gtf):
+    gene = Transcript(name, Strand.PLUS, with_phases([(0, 30)], Strand.PLUS))
     for dialect, expected in (("gff3", gff3), ("gtf", gtf)):
         assert format_name(dialect, name) == expected
+        stream = io.StringIO()
+        writer = GeneWriter(stream, dialect)
+        if dialect == "gtf" and name.startswith("#"):
+            with pytest.raises(DataError, match="Write GFF3"):
+                writer.begin_sequence(name, 30)
+            continue
+        writer.begin_sequence(name, 30)
+        writer.write(gene)
+        (tmp_path / dialect).write_text(stream.getvalue())
+        (read,) = read_annotation(tmp_path / dialect).transcripts
+        assert read.transcript.sequence == name
 
 
 def test_attributes_are_encoded():

@@ -287,3 +287,27 @@ def test_stretches_of_what_cannot_be_read_are_known(read):
         ("1", 10, 30),
         ("1", 40, 69),
     ]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "Parent=a;pseudo=true",
+        "pseudo=true;Parent=a",
+        'gene_id "g"; transcript_id "a"; pseudo "true";',
+    ],
+)
+def test_pseudogenes_are_left_out(read, attributes):
+    found = read(f"s x CDS 1 30 . + 0 {attributes}\ns x CDS 61 90 . + 0 Parent=b;note=pseudo")
+    assert [each.transcript.name for each in found.transcripts] == ["b"]
+    assert found.skipped == {"of a pseudogene": [1]}
+    assert [(each.start, each.end) for each in found.unusable] == [(0, 30)]
+
+
+def test_parents_without_a_line(read):
+    found = read(
+        "s x mRNA 1 30 . + . ID=a\ns x CDS 1 30 . + 0 Parent=a\ns x CDS 61 90 . + 0 Parent=b\n"
+        "s x CDS 91 99 . + 0 Parent=c\ns x CDS 95 99 . - 0 Parent=c\n"
+        's x CDS 121 150 . + 0 gene_id "g"; transcript_id "d";'
+    )
+    assert found.parentless == [3]

@@ -56,6 +56,12 @@ def test_the_model_finds_something_to_test(found):
     assert max(len(t.exons) for t in found) > 3
 
 
+def test_what_has_no_codon_is_no_gene(tiny_model, fly_codes, found, monkeypatch):
+    monkeypatch.setattr(genes, "has_whole_codon", lambda transcript, codes: transcript.start % 2)
+    kept = predict(tiny_model, fly_codes[:100_000])
+    assert scores(kept) == scores([t for t in found if t.start % 2])
+
+
 def test_every_gene_is_valid(found, fly_codes):
     codes = fly_codes[:100_000]
     for transcript in found:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from dnaannot.errors import ModelError, SettingsError
+from dnaannot.errors import DataError, ModelError, SettingsError
 from dnaannot.nn.checkpoint import load_gene_model, model_bytes
 from dnaannot.nn.encoder import PRESETS, build_encoder
 from dnaannot.nn.masked import MaskedModel
@@ -81,11 +82,9 @@ def test_arms_of_another_comparison_are_not_taken(run, tmp_path):
     def stop(name):
         raise KeyboardInterrupt
 
-    (folder / "scratch.1.safetensors.state").write_text("an earlier one's")
     with pytest.raises(KeyboardInterrupt):
         compare_scratch(other, seeds=1, on_arm=stop)
     assert not list(folder.glob("*.1.json"))
-    assert not list(folder.glob("*.state"))
     comparison = compare_scratch(replace(other, resume=True), seeds=1)
     assert [metrics["step"] for metrics in comparison.pretrained] == [3]
 
@@ -121,6 +120,20 @@ def test_a_frozen_encoder_leaves_fewer_steps_from_scratch(run):
     assert fixed.steps == 12
     assert free.steps < 12
     assert free.flops == pytest.approx(fixed.flops, rel=0.5 / free.steps)
+
+
+def test_what_was_interrupted_is_not_lost(run):
+    folder = Path(f"{run.output}.comparison")
+    folder.mkdir()
+    (folder / "scratch.1.safetensors.state").write_bytes(b"hours")
+    with pytest.raises(DataError, match="interrupted comparison"):
+        compare_scratch(run, seeds=1)
+    (folder / "scratch.1.safetensors.state").unlink()
+    run.state_path.write_bytes(b"hours")
+    for resume in (False, True):
+        with pytest.raises(DataError, match="without --compare-scratch"):
+            compare_scratch(replace(run, resume=resume), seeds=1)
+    assert run.state_path.read_bytes() == b"hours"
 
 
 def test_a_run_without_encoder_has_nothing_to_compare(run):

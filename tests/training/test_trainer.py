@@ -10,7 +10,7 @@ from torch import nn
 import dnaannot.training.trainer
 from dnaannot.errors import DataError, ModelError
 from dnaannot.training.optimizers import ByMuon
-from dnaannot.training.trainer import Schedule, Trainer
+from dnaannot.training.trainer import Schedule, Trainer, steps_within
 
 MATRICES = ByMuon(("0.weight",))
 SCHEDULE = Schedule(steps=12, learning_rate=0.05, warmup=3, validate_every=4)
@@ -291,6 +291,13 @@ def test_timing_leaves_the_module_as_it_was():
     assert running.steps_within(0.5, 3) > 1
     assert torch.equal(weights(running.module), before)
     assert running.progress.step == 0
+
+
+@pytest.mark.parametrize("look", [0.0, 1.0, 30.0])
+def test_steps_and_their_validations_fill_the_time(look):
+    steps = steps_within(600, 2.0, look, 10)
+    assert 600 - 2 - look <= 2 * steps + look * steps / 10 <= 600
+    assert steps_within(-5, 2.0, look, 10) == 1
 
 
 @pytest.mark.parametrize(("is_trained", "looks"), [(False, 1), (True, 4)])

@@ -119,8 +119,8 @@ def draw_fractions(runs: Sequence[dict[str, Any]], percents: Sequence[int]) -> A
             values = list(found.values())
             spread = [[e.mean - e.low for e in values], [e.high - e.mean for e in values]]
             # beside each other, so that no interval hides another
-            beside = 1.02 ** (number - len(ARMS) / 2)
-            axes.errorbar([p * beside for p in found], [e.mean for e in values], np.nan_to_num(spread),
+            places = [p * 1.02 ** (number - len(ARMS) / 2) for p in found]
+            axes.errorbar(places, [e.mean for e in values], np.nan_to_num(spread),
                           color=f"C{number}", marker="o", ms=3, capsize=2, label=arm.name,
                           ls="--" if arm.crf else "-")  # fmt: skip
     axes.set(xlabel="labelled training samples, %", ylabel="test MCC (9 labels)", xscale="log")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnaannot.cli.evaluate_tracks import evaluate_tracks
-from dnaannot.cli.files import refuse_shared_files
+from dnaannot.cli.files import check_files
 from dnaannot.cli.options import json_option, regions_option, report_option
 
 if TYPE_CHECKING:
@@ -70,12 +70,9 @@ def genes(
     from dnaannot.evaluate.genes import score_genes, to_json, to_text
     from dnaannot.evaluate.inputs import read_gene_inputs
     from dnaannot.evaluate.score_file import write_scores
-    from dnaannot.formats.output import check_writable
 
     outputs = {"--report": report, "--json": json_path}
-    refuse_shared_files(outputs, (prediction, reference, genome, regions))
-    for path in filter(None, outputs.values()):
-        check_writable(path)
+    check_files(outputs, (prediction, reference, genome, regions))
     inputs = read_gene_inputs(prediction, reference, genome, add_stop, regions)
     scores = score_genes(
         inputs.predicted, inputs.reference, inputs.lengths, inputs.regions, inputs.marked

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnaannot.cli.config import find_genome
-from dnaannot.cli.files import refuse_shared_files
+from dnaannot.cli.files import check_files
 from dnaannot.cli.options import (
     BasePairs,
     coverage_option,
@@ -85,15 +85,13 @@ def evaluate_tracks(
     from dnaannot.evaluate.track_points import TrackRules
     from dnaannot.evaluate.tracks import score_tracks, to_json
     from dnaannot.evaluate.tracks_report import to_text, tracks_page
-    from dnaannot.formats.output import atomic_output, check_writable
+    from dnaannot.formats.output import atomic_output
 
     console = Console()
     genome = find_genome(genome, console.note)
     outputs = {"--report": report, "--json": json_path}
     files = (each if Path(each).exists() else each.partition("=")[2] for each in labels)
-    refuse_shared_files(outputs, (prediction, *files, genome, regions))
-    for path in filter(None, outputs.values()):
-        check_writable(path)
+    check_files(outputs, (prediction, *files, genome, regions))
     pairs, notes = pair_up(read_predictions(prediction), labels, _kept(keep))
     sequences = None if genome is None else read_genome_facts(genome)
     rules = TrackRules(window, coverage, min_reads)

@@ -1,4 +1,4 @@
-"""Files of one call that must not be the same."""
+"""The files of one call: what it writes must be writable and nothing that it reads."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from pathlib import Path
 
 import click
 
-from dnaannot.formats.output import STDOUT
+from dnaannot.formats.output import STDOUT, check_writable
 
 
-def refuse_shared_files(
+def check_files(
     outputs: Mapping[str, str | Path | None], inputs: Iterable[str | Path | None]
 ) -> None:
-    """Refuse to write two outputs to one file, or one over an input.
+    """Refuse to write two outputs to one file, one over an input, or where nothing can be written.
 
     Args:
         outputs: by option; None where it is not given, `-` for standard output.
         inputs: None where there is none, `-` for standard input; a folder stands for its files.
 
     Raises:
-        UsageError: so it is.
+        UsageError: two files are one.
+        OutputError: an output cannot be written.
     """
     given = {option: str(path) for option, path in outputs.items() if path is not None}
     if list(given.values()).count(STDOUT) > 1:
@@ -31,6 +32,8 @@ def refuse_shared_files(
     for path in _files_of(inputs):
         if path.resolve() in files:
             raise click.UsageError(f"{path} is an input, it would be overwritten.")
+    for output in given.values():
+        check_writable(output)
 
 
 def _files_of(inputs: Iterable[str | Path | None]) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnaannot.cli.files import refuse_shared_files
+from dnaannot.cli.files import check_files
 
 if TYPE_CHECKING:
     from dnaannot.dna.transcript import Transcript
@@ -98,13 +98,11 @@ class GenesSettings:
             UsageError: options do not go together.
             OutputError: an output cannot be written.
         """
-        from dnaannot.formats.output import check_writable
-
         if len(set(self.genomes)) < len(self.genomes):
             raise click.UsageError("a GENOME is given twice.")
         if _BREAKS_IDENTIFIERS.search(self.id_prefix):
             raise click.UsageError('--id-prefix may hold no blank and none of ; = , % & > ".')
-        refuse_shared_files(
+        check_files(
             {"--output": self.output, "--proteins": self.proteins, "--cds": self.cds}, self.inputs
         )
         ending = Path(self.output.removesuffix(".gz")).suffix.lower()
@@ -117,5 +115,3 @@ class GenesSettings:
             raise click.UsageError(
                 "--resume needs a file as --output and goes without --regions and --scores."
             )
-        for path in self.outputs:
-            check_writable(path)

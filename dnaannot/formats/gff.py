@@ -47,8 +47,6 @@ _NEVER_PARENTS = re.compile(
 _PARENT = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
 _TRANSCRIPT_ID = re.compile(r'(?:^|;)\s*transcript_id\s+"?([^";]+)')
 _NAME_ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 127, *b"%")}
-_PSEUDO = re.compile(r'(?:^|;)\s*pseudo[= ]\s*"?true"?\s*(?:;|$)')
-_OF_PSEUDOGENE = "of a pseudogene"
 
 Key = tuple[str, str]
 """A sequence and an identifier on it: joined files may use one identifier on several."""
@@ -110,10 +108,6 @@ def read_annotation(path: str | Path) -> Annotation:
         feature = lines.features.get((sequence, parent))
         for name, draft in transcripts_of(parent, whole, feature):
             if not draft.cds:
-                continue
-            if any(_PSEUDO.search(part.attributes) for part in draft.cds):
-                lines.skipped[_OF_PSEUDOGENE].append(draft.cds[0].line)
-                left_out.append(cover(draft.cds))
                 continue
             try:
                 transcripts.append(annotated(parent, name, draft, feature))

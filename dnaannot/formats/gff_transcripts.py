@@ -20,9 +20,11 @@ SCATTERED = "CDS on two strands"
 NO_STRAND = "CDS without a strand"
 BAD_COORDINATES = "coordinates below 1 or end before start"
 BAD_PHASE = "phase other than 0, 1 or 2"
+PSEUDOGENE = "of a pseudogene"
 
 GENES = ("gene", "pseudogene")
 _ID = re.compile(r"(?:^|;)\s*ID=([^;]+)")
+_PSEUDO = re.compile(r'(?:^|;)\s*pseudo[= ]\s*"?true"?\s*(?:;|$)')
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,10 @@ def cover(parts: list[Part]) -> Interval:
 
 
 def _check(draft: Draft) -> Strand:
-    """The strand of a transcript's lines, once they are known to fit together."""
+    """The strand of a transcript's lines, once they are known to fit together; no pseudogene's."""
     first = draft.cds[0]
+    if any(_PSEUDO.search(part.attributes) for part in draft.cds):
+        raise UnusableError(PSEUDOGENE, first.line)
     for part in draft.cds + draft.stops:
         if part.start < 0 or part.end <= part.start:
             raise UnusableError(BAD_COORDINATES, part.line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from dnaannot.nn.model import GeneModel
 from dnaannot.predict.scorer import Compute
 from dnaannot.training.gene_data import GeneData, Pair, read_gene_data
 from dnaannot.training.genes import GeneLosses, GeneObjective, GeneValidation
-from dnaannot.training.run import Job, Run, folder_and_name
+from dnaannot.training.run import Job, Run, folder_and_name, refuse_repeats
 from dnaannot.training.start import (
     check_preset,
     check_start,
@@ -82,10 +81,7 @@ class GeneRun(Run[GeneModel]):
 
     def check(self) -> None:
         check_start(self.encoder, self.init, self.freeze)
-        pairs = Counter((pair.genome, pair.annotation) for pair in self._pairs())
-        for (genome, annotation), times in pairs.items():
-            if times > 1:
-                raise SettingsError(f"{genome} and {annotation} are given twice.")
+        refuse_repeats(f"{pair.genome} with {pair.annotation}" for pair in self._pairs())
         super().check()
 
     def job(self, compute: Compute) -> Job[GeneModel]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -318,6 +319,17 @@ class Run(ABC, Generic[Model]):
         dtype = torch.float16 if self.half else torch.float32
         with atomic_output(self.output, "wb") as stream:
             stream.write(model_bytes(job.model, card, dtype))
+
+
+def refuse_repeats(inputs: Iterable[str]) -> None:
+    """Refuse to learn from one input twice.
+
+    Raises:
+        SettingsError: so it is.
+    """
+    for name, times in Counter(inputs).items():
+        if times > 1:
+            raise SettingsError(f"{name} is given twice.")
 
 
 def forget(module: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from dnaannot.catalog import find
 from dnaannot.datasets.unlabelled import LEAST_BASES, MaskedSampler
 from dnaannot.dna.names import counted
-from dnaannot.errors import DataError, SettingsError
+from dnaannot.errors import DataError
 from dnaannot.nn.checkpoint import load_masked_model
 from dnaannot.nn.encoder import PRESETS
 from dnaannot.nn.masked import MaskedModel
@@ -21,7 +20,7 @@ from dnaannot.predict.scorer import Compute
 from dnaannot.training.estimate import free_memory, gigabytes, measure, taken_memory
 from dnaannot.training.processes import join_processes
 from dnaannot.training.report import Curves
-from dnaannot.training.run import TRIAL_STEPS, Job, Run
+from dnaannot.training.run import TRIAL_STEPS, Job, Run, refuse_repeats
 from dnaannot.training.selfpretrain import (
     MaskedLosses,
     MaskedObjective,
@@ -69,9 +68,7 @@ class SelfPretrainRun(Run[MaskedModel]):
         return [*self.files, *([self.regions] if self.regions else []), *start_files(self.init)]
 
     def check(self) -> None:
-        for path, times in Counter(self.files).items():
-            if times > 1:
-                raise SettingsError(f"{path} is given twice.")
+        refuse_repeats(self.files)
         super().check()
 
     @property
